@@ -1,0 +1,30 @@
+/* Files, whole and atomic. */
+#ifndef GATEHOUSE_COMMON_FILE_H
+#define GATEHOUSE_COMMON_FILE_H
+
+#include "common/error.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+/* Reads a regular file of at most `limit` bytes. The caller frees the returned, NUL-terminated text;
+ * *length (may be NULL) is its size without the NUL. NULL with *error set: ERROR_NOT_FOUND,
+ * ERROR_LIMIT or ERROR_IO. */
+char *file_read(const char *path, size_t limit, size_t *length, struct error *error);
+
+/* Replaces `path` with `data` by writing a temporary file beside it, fsync, rename and fsync of the
+ * folder: after true the content is on stable storage, after false the old file is as it was. */
+bool file_write_atomic(const char *path, const void *data, size_t length, mode_t mode,
+                       struct error *error);
+
+/* Creates a folder where it is missing (parents too) with `mode`. */
+bool file_make_folder(const char *path, mode_t mode, struct error *error);
+
+/* Joins folder and name into `path`; false (ERROR_LIMIT) where it does not fit. */
+bool file_join(char *path, size_t size, const char *folder, const char *name, struct error *error);
+
+/* Writes all of data to fd, over short writes and EINTR. */
+bool file_write_all(int fd, const void *data, size_t length, struct error *error);
+
+#endif

@@ -1,0 +1,187 @@
+/* The Control Center's tables as typed functions. Pages and the fleet know no SQL.
+ *
+ * Every function takes a connection from the store's pool, works in one transaction and gives it
+ * back. Where the database is away it fails at once with ERROR_UNAVAILABLE, and the pool reconnects.
+ * Thread-safe. Lists come as arrays that the caller frees with the function named beside them; text
+ * members of rows are owned by the list. Times are milliseconds since 1970 UTC; 0 means never. */
+#ifndef GATEHOUSE_CONTROLCENTER_STORE_STORE_H
+#define GATEHOUSE_CONTROLCENTER_STORE_STORE_H
+
+#include "common/error.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct store;
+
+/* Opens a pool of at most `connections` to the libpq connection string (several hosts allowed). Does
+ * not fail while the database is away; only on a malformed string. */
+struct store *store_open(const char *conninfo, unsigned connections, struct error *error);
+void store_close(struct store *store);
+/* True where a query works now. */
+bool store_ping(struct store *store, struct error *error);
+/* Applies the numbered files of `folder` that the database does not have yet, each in a transaction,
+ * under an advisory lock. Refuses a database that is newer than the files. */
+bool store_migrate(struct store *store, const char *folder, struct error *error);
+
+/* --- settings.c: key to JSON value; the CA, configuration keys and policies live here --- */
+/* NULL with ERROR_NOT_FOUND where the key is missing. Caller owns the value. */
+json_t *store_setting_get(struct store *store, const char *key, struct error *error);
+/* `administrator` (a name) goes to the administrators' log with the old and the new value; keys that
+ * begin with "secret." are logged without values. Where `is_configuration` the version rises. */
+bool store_setting_put(struct store *store, const char *key, const json_t *value,
+                       const char *administrator, bool is_configuration, struct error *error);
+/* Puts only where the key is missing; *created says which. For first-start material. */
+bool store_setting_create(struct store *store, const char *key, const json_t *value, bool *created,
+                          struct error *error);
+
+/* --- administrators.c --- */
+struct store_administrator {
+    int64_t id;
+    char name[65];
+    char email[321];
+    char password_hash[129]; /* Argon2id string of libsodium */
+    bool must_change_password;
+    int64_t locked_until;
+    int failed_sign_ins;
+};
+bool store_administrator_count(struct store *store, int64_t *count, struct error *error);
+/* ERROR_EXISTS where the name is taken. */
+bool store_administrator_create(struct store *store, const char *name, const char *password_hash,
+                                bool must_change_password, struct error *error);
+bool store_administrator_by_name(struct store *store, const char *name,
+                                 struct store_administrator *administrator, struct error *error);
+/* Sets hash, clears must_change_password and lock, ends every session of the account but
+ * `keep_session` (token hash, may be NULL), and logs it. */
+bool store_administrator_set_password(struct store *store, int64_t id, const char *password_hash,
+                                      bool must_change_password, const char *keep_session,
+                                      struct error *error);
+/* Counts a failure (and locks for 15 minutes from the 5th in a row on), or clears the count. */
+bool store_administrator_sign_in_result(struct store *store, int64_t id, bool success,
+                                        const char *peer, struct error *error);
+
+/* --- sessions.c: kept as SHA-256 of the cookie's token --- */
+struct store_session {
+    int64_t administrator_id;
+    char administrator_name[65];
+    char csrf[65];
+    bool must_change_password;
+    int64_t created_at, seen_at;
+    char peer[64];
+};
+bool store_session_create(struct store *store, const char *token_hash, const char *csrf,
+                          int64_t administrator_id, const char *peer, struct error *error);
+/* ERROR_NOT_FOUND: unknown, idle for over 30 minutes, or older than 12 hours. Marks it as seen. */
+bool store_session_get(struct store *store, const char *token_hash, struct store_session *session,
+                       struct error *error);
+bool store_session_end(struct store *store, const char *token_hash, struct error *error);
+
+/* --- scanners.c --- */
+struct store_scanner {
+    char id[37];
+    char host_name[256];
+    int64_t enrolled_at;
+    int64_t seen_at;             /* last poll */
+    int64_t configuration_version; /* that it runs */
+    int64_t wanted_version;        /* that it should run */
+    int64_t failed_version;        /* 0: none */
+    char failed_reason[641];
+    char software_version[33];
+    json_t *status; /* as sent, validated to be an object; may be NULL */
+    json_t *smtp;   /* this host's own settings: the "smtp" member of its configuration */
+};
+/* Token: secret's SHA-256 in hex; valid until expires_at; for one enrolment. */
+bool store_enrolment_create(struct store *store, const char *secret_hash, const char *host_name,
+                            int64_t expires_at, const char *administrator, struct error *error);
+/* Uses the token up and creates the scanner with the `smtp` settings. ERROR_DENIED: unknown, used or
+ * expired. `host_name` is what the token was made for. */
+bool store_enrolment_use(struct store *store, const char *secret_hash, const json_t *smtp,
+                         char scanner_id[37], char host_name[256], struct error *error);
+bool store_scanner_list(struct store *store, struct store_scanner **scanners, size_t *count,
+                        struct error *error);
+bool store_scanner_get(struct store *store, const char *id, struct store_scanner *scanner,
+                       struct error *error);
+void store_scanner_list_free(struct store_scanner *scanners, size_t count);
+void store_scanner_clear(struct store_scanner *scanner); /* frees what scanner_get filled */
+/* Notes a poll: what it runs, what failed, its status. */
+bool store_scanner_seen(struct store *store, const char *id, int64_t configuration_version,
+                        int64_t failed_version, const char *failed_reason,
+                        const char *software_version, const json_t *status, struct error *error);
+bool store_scanner_set_smtp(struct store *store, const char *id, const json_t *smtp,
+                            const char *administrator, struct error *error);
+/* Its certificate is refused from then on; its audit records stay. */
+bool store_scanner_remove(struct store *store, const char *id, const char *administrator,
+                          struct error *error);
+
+/* --- domains.c --- */
+struct store_domain {
+    char name[256];
+    json_t *route; /* ROUTE of common/config_model.h */
+};
+/* Ordered by name; `search` (substring) may be NULL; at most `limit` after the name `after`. */
+bool store_domain_list(struct store *store, const char *search, const char *after, size_t limit,
+                       struct store_domain **domains, size_t *count, struct error *error);
+void store_domain_list_free(struct store_domain *domains, size_t count);
+bool store_domain_count(struct store *store, int64_t *count, struct error *error);
+/* Creates or (where `replace`) changes; ERROR_EXISTS otherwise. */
+bool store_domain_put(struct store *store, const char *name, const json_t *route, bool replace,
+                      const char *administrator, struct error *error);
+bool store_domain_remove(struct store *store, const char *name, const char *administrator,
+                         struct error *error);
+
+/* The version that rises with every change of what scanners are sent, by any Control Center. */
+bool store_configuration_version(struct store *store, int64_t *version, struct error *error);
+/* Blocks until the version is above `above` or `wait_ms` passed (LISTEN/NOTIFY by one background
+ * connection of the store, shared by all waiters). Returns the version now known. */
+int64_t store_configuration_wait(struct store *store, int64_t above, int wait_ms);
+
+/* --- audit.c --- */
+/* Writes a batch of events of docs/architecture.md, in order, in one transaction; events with a seq
+ * at or below the stream's position are passed over; *last_seq is the position afterwards. An event
+ * that breaks the form is kept in audit_rejected with the reason and does not stop the others. A gap
+ * (seq above position + 1) is ERROR_PROTOCOL, nothing written. */
+bool store_audit_write(struct store *store, const char *scanner_id, const char *stream,
+                       const json_t *events, int64_t *last_seq, struct error *error);
+bool store_audit_position(struct store *store, const char *scanner_id, const char *stream,
+                          int64_t *last_seq, struct error *error);
+
+struct store_audit_query {
+    const char *sender, *recipient, *subject; /* substrings regardless of case; NULL: any */
+    const char *message_id;                   /* UUID or Message-ID header, exact */
+    const char *peer_ip;                      /* exact */
+    const char *verdict, *outcome;            /* exact; outcome: a recipient's state */
+    const char *scanner_id;
+    int64_t from, until; /* milliseconds; 0: open */
+    int64_t before_time; /* keyset: rows older than this one; 0: from the newest */
+    const char *before_id;
+    size_t limit; /* messages, at most 1000 */
+};
+struct store_audit_message { /* one row of the list: one message */
+    char id[37];
+    int64_t at;
+    char scanner_host[256];
+    char direction[9], peer_ip[46], verdict[33], action[33];
+    char *sender, *subject;
+    char *recipients;  /* "a@example.com, b@example.com", cut after 3 with the count of the rest */
+    char *outcomes;    /* the recipients' states, counted: "2 delivered, 1 deferred" */
+    int64_t size;
+    int recipient_count;
+};
+bool store_audit_search(struct store *store, const struct store_audit_query *query,
+                        struct store_audit_message **messages, size_t *count, struct error *error);
+void store_audit_list_free(struct store_audit_message *messages, size_t count);
+/* Everything of one message as JSON for the page: {"message":{...},"recipients":[{address,state,
+ * ...}],"events":[{at,type,...}]} in order. Caller owns. */
+json_t *store_audit_message(struct store *store, const char *id, struct error *error);
+
+/* Figures of the dashboard, over the last `hours`: {"received":N,"delivered":N,"virus":N,"spam":N,
+ * "rejected":N,"deferred":N,"by_hour":[{"at":MS,"received":N,"virus":N}]}. Caller owns. */
+json_t *store_audit_summary(struct store *store, int hours, struct error *error);
+
+/* --- log.c: the administrators' log --- */
+bool store_log_add(struct store *store, const char *administrator, const char *peer,
+                   const char *action, const json_t *detail, struct error *error);
+
+#endif
