@@ -1,0 +1,352 @@
+/* The configuration documents of scanners: built from the settings, validated, signed.
+ *
+ * What all scanners have in common (domains, policies, routes) is read once for each version and
+ * shared between their documents. */
+#include "controlcenter/fleet/fleet_private.h"
+
+#include "common/cleanup.h"
+#include "common/config_model.h"
+#include "common/json.h"
+#include "common/message_id.h"
+#include "common/timestamp.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define DOMAIN_PAGE 1000
+#define READ_ATTEMPTS 5
+
+/* Settings that go into documents, and the member of `shared` that holds them; a missing setting
+ * leaves the member out and the model's defaults apply. */
+static const struct {
+    const char *key;
+    const char *member;
+} shared_settings[] = {
+    {"smtp.common", "smtp"},
+    {"default_route", "default_route"},
+    {"policy.malware", "malware"},
+    {"engine", "engine"},
+};
+#define SHARED_SETTING_COUNT (sizeof(shared_settings) / sizeof(shared_settings[0]))
+
+static bool out_of_memory(struct error *error)
+{
+    return error_set(error, ERROR_INTERNAL, NULL, "out of memory");
+}
+
+/* --- what documents have in common --- */
+
+static json_t *domain_json(const char *name, const json_t *route)
+{
+    return json_pack("{s:s,s:O}", "name", name, "route", route);
+}
+
+static bool add_domain_page(struct fleet *fleet, json_t *array, char after[DOMAIN_SIZE],
+                            size_t *added, struct error *error)
+{
+    struct store_domain *domains = NULL;
+    bool ok = true;
+    if (!store_domain_list(fleet->store, NULL, *after ? after : NULL, DOMAIN_PAGE, &domains, added,
+                           error))
+        return false;
+    for (size_t i = 0; i < *added && ok; i++)
+        ok = json_array_append_new(array, domain_json(domains[i].name, domains[i].route)) == 0;
+    if (*added)
+        memcpy(after, domains[*added - 1].name, DOMAIN_SIZE);
+    store_domain_list_free(domains, *added);
+    return ok || out_of_memory(error);
+}
+
+static bool read_domains(struct fleet *fleet, json_t *shared, struct error *error)
+{
+    char after[DOMAIN_SIZE] = "";
+    size_t added;
+    json_t *array = json_array();
+    if (json_object_set_new(shared, "domains", array) != 0)
+        return out_of_memory(error);
+    do {
+        if (!add_domain_page(fleet, array, after, &added, error))
+            return false;
+    } while (added == DOMAIN_PAGE);
+    return true;
+}
+
+static bool read_settings(struct fleet *fleet, json_t *shared, struct error *error)
+{
+    for (size_t i = 0; i < SHARED_SETTING_COUNT; i++) {
+        struct error local = {0};
+        json_t *value = store_setting_get(fleet->store, shared_settings[i].key, &local);
+        if (!value && local.code == ERROR_NOT_FOUND)
+            continue;
+        if (!value) {
+            if (error)
+                *error = local;
+            return false;
+        }
+        if (json_object_set_new(shared, shared_settings[i].member, value) != 0)
+            return out_of_memory(error);
+    }
+    return true;
+}
+
+static json_t *read_shared(struct fleet *fleet, struct error *error)
+{
+    cleanup_json json_t *shared = json_object();
+    if (!shared) {
+        out_of_memory(error);
+        return NULL;
+    }
+    if (!read_settings(fleet, shared, error) || !read_domains(fleet, shared, error))
+        return NULL;
+    return json_incref(shared);
+}
+
+/* The values are read one by one: where the version has risen meanwhile they may not belong
+ * together, and are read again. */
+static bool refresh_shared(struct fleet *fleet, struct error *error)
+{
+    int64_t before, after;
+    for (int attempt = 0; attempt < READ_ATTEMPTS; attempt++) {
+        if (!store_configuration_version(fleet->store, &before, error))
+            return false;
+        if (fleet->shared && fleet->shared_version == before)
+            return true;
+        json_t *shared = read_shared(fleet, error);
+        if (!shared)
+            return false;
+        json_decref(fleet->shared);
+        fleet->shared = shared;
+        fleet->shared_version = before;
+        if (!store_configuration_version(fleet->store, &after, error))
+            return false;
+        if (after == before)
+            return true;
+    }
+    /* Changes come faster than they can be read. What was read last is sent under its version, and
+     * the higher version, which is there already, brings the rest. */
+    return true;
+}
+
+static json_t *borrow_shared(struct fleet *fleet, int64_t *version, struct error *error)
+{
+    json_t *shared = NULL;
+    pthread_mutex_lock(&fleet->shared_lock);
+    if (refresh_shared(fleet, error)) {
+        shared = json_incref(fleet->shared);
+        *version = fleet->shared_version;
+    }
+    pthread_mutex_unlock(&fleet->shared_lock);
+    return shared;
+}
+
+/* --- documents --- */
+
+struct document {
+    int64_t version;
+    const char *scanner_id;
+    const char *host_name;
+    const json_t *shared; /* as read_shared makes it */
+    const json_t *smtp;   /* the host's own settings; go over the common ones */
+};
+
+static json_t *merge_smtp(const json_t *common, const json_t *own)
+{
+    json_t *smtp = json_is_object(common) ? json_deep_copy(common) : json_object();
+    json_t *copy = json_deep_copy(own);
+    int failed = !smtp || !copy || json_object_update_recursive(smtp, copy) != 0;
+    json_decref(copy);
+    if (failed) {
+        json_decref(smtp);
+        return NULL;
+    }
+    return smtp;
+}
+
+static int set_optional(json_t *object, const char *name, json_t *value)
+{
+    return value ? json_object_set(object, name, value) : 0;
+}
+
+static json_t *document_json(const struct document *document)
+{
+    char now[TIMESTAMP_TEXT_SIZE];
+    const json_t *shared = document->shared;
+    json_t *malware = json_object_get(shared, "malware");
+    cleanup_json json_t *value =
+        json_pack("{s:i,s:I,s:s,s:s,s:s,s:o,s:O}", "format", CONFIG_FORMAT, "version",
+                  (json_int_t)document->version, "scanner_id", document->scanner_id, "issued_at",
+                  timestamp_text(timestamp_now_ms(), now), "host_name", document->host_name, "smtp",
+                  merge_smtp(json_object_get(shared, "smtp"), document->smtp), "domains",
+                  json_object_get(shared, "domains"));
+    if (!value ||
+        set_optional(value, "default_route", json_object_get(shared, "default_route")) != 0 ||
+        set_optional(value, "engine", json_object_get(shared, "engine")) != 0 ||
+        (malware &&
+         json_object_set_new(value, "policies", json_pack("{s:O}", "malware", malware)) != 0))
+        return NULL;
+    return json_incref(value);
+}
+
+/* The text of a document that a scanner will take. NULL with the field where it will not. */
+static char *document_text(const struct document *document, struct error *error)
+{
+    if (!json_is_object(document->smtp)) {
+        error_set(error, ERROR_INVALID, "smtp", "must be an object");
+        return NULL;
+    }
+    cleanup_json json_t *value = document_json(document);
+    cleanup_free char *text = value ? json_text(value) : NULL;
+    if (!text) {
+        out_of_memory(error);
+        return NULL;
+    }
+    struct scanner_config *config = config_parse(text, strlen(text), error);
+    if (!config)
+        return NULL;
+    config_free(config);
+    char *valid = text;
+    text = NULL;
+    return valid;
+}
+
+json_t *fleet_envelope(struct fleet *fleet, const struct store_scanner *scanner, int64_t *version,
+                       struct error *error)
+{
+    struct document document = {.scanner_id = scanner->id, .host_name = scanner->host_name};
+    cleanup_json json_t *shared = borrow_shared(fleet, version, error);
+    cleanup_json json_t *none = json_object();
+    if (!shared)
+        return NULL;
+    document.version = *version;
+    document.shared = shared;
+    document.smtp = scanner->smtp ? scanner->smtp : none;
+    cleanup_free char *text = document_text(&document, error);
+    cleanup_free char *envelope =
+        text ? signing_seal(text, fleet->configuration_secret, error) : NULL;
+    return envelope ? json_parse(envelope, strlen(envelope), "envelope", error) : NULL;
+}
+
+/* --- candidates --- */
+
+static bool check(const json_t *shared, const char *host_name, const json_t *smtp,
+                  struct error *error)
+{
+    char id_text[MESSAGE_ID_TEXT_SIZE];
+    struct message_id id = message_id_new();
+    struct document document = {.version = 1,
+                                .scanner_id = message_id_text(&id, id_text),
+                                .host_name = host_name,
+                                .shared = shared,
+                                .smtp = smtp};
+    cleanup_free char *text = document_text(&document, error);
+    return text != NULL;
+}
+
+static bool check_default(const json_t *shared, struct error *error)
+{
+    cleanup_json json_t *smtp = fleet_smtp_settings(NULL, NULL, error);
+    return smtp && check(shared, "candidate.invalid", smtp, error);
+}
+
+static bool check_every_scanner(struct fleet *fleet, const json_t *shared, struct error *error)
+{
+    struct store_scanner *scanners = NULL;
+    size_t count = 0;
+    bool ok = true;
+    if (!store_scanner_list(fleet->store, &scanners, &count, error))
+        return false;
+    for (size_t i = 0; i < count && ok; i++)
+        if (scanners[i].smtp)
+            ok = check(shared, scanners[i].host_name, scanners[i].smtp, error);
+    store_scanner_list_free(scanners, count);
+    return ok;
+}
+
+bool fleet_check_setting(struct fleet *fleet, const char *key, const json_t *value,
+                         struct error *error)
+{
+    for (size_t i = 0; i < SHARED_SETTING_COUNT; i++) {
+        if (strcmp(key, shared_settings[i].key) != 0)
+            continue;
+        if (!json_is_object(value))
+            return error_set(error, ERROR_INVALID, key, "must be an object");
+        cleanup_json json_t *shared =
+            json_pack("{s:[],s:O}", "domains", shared_settings[i].member, value);
+        if (!shared)
+            return out_of_memory(error);
+        return check_default(shared, error) &&
+               (strcmp(key, "smtp.common") != 0 || check_every_scanner(fleet, shared, error));
+    }
+    return error_set(error, ERROR_INVALID, key, "is not a setting of scanners");
+}
+
+bool fleet_check_domain(struct fleet *fleet, const char *name, const json_t *route,
+                        struct error *error)
+{
+    (void)fleet;
+    cleanup_json json_t *shared =
+        json_pack("{s:[{s:s,s:O}]}", "domains", "name", name, "route", route);
+    if (!shared)
+        return error_set(error, ERROR_INVALID, "domains[0]", "needs a name and a route");
+    return check_default(shared, error);
+}
+
+bool fleet_check_smtp(struct fleet *fleet, const json_t *smtp, struct error *error)
+{
+    struct error local = {0};
+    cleanup_json json_t *common = store_setting_get(fleet->store, "smtp.common", &local);
+    if (!common && local.code != ERROR_NOT_FOUND) {
+        if (error)
+            *error = local;
+        return false;
+    }
+    cleanup_json json_t *shared = json_pack("{s:[],s:O*}", "domains", "smtp", common);
+    if (!shared)
+        return out_of_memory(error);
+    return check(shared, "candidate.invalid", smtp, error);
+}
+
+/* --- the first settings of a scanner --- */
+
+static bool parse_listener(const char *text, const char *name, json_t **listener,
+                           struct error *error)
+{
+    char address[IP_TEXT_SIZE];
+    struct ip_address parsed;
+    const char *colon = strrchr(text, ':');
+    size_t length = colon ? (size_t)(colon - text) : 0;
+    bool brackets = length > 1 && text[0] == '[' && colon[-1] == ']';
+    const char *start = brackets ? text + 1 : text;
+    length -= brackets ? 2 : 0;
+
+    if (colon && length > 0 && length < sizeof(address)) {
+        char *end;
+        long port = strtol(colon + 1, &end, 10);
+        memcpy(address, start, length);
+        address[length] = '\0';
+        if (ip_parse(address, &parsed) && brackets != ip_is_v4(&parsed) && end != colon + 1 &&
+            *end == '\0' && port >= 1 && port <= 65535) {
+            *listener = json_pack("{s:s,s:i}", "address", address, "port", (int)port);
+            return *listener != NULL || out_of_memory(error);
+        }
+    }
+    return error_set(error, ERROR_INVALID, name,
+                     "must be IP:PORT or [IPv6]:PORT with a port of 1 to 65535");
+}
+
+json_t *fleet_smtp_settings(const char *inbound, const char *outbound, struct error *error)
+{
+    json_t *in = NULL, *out = NULL;
+    if (!parse_listener(inbound ? inbound : "0.0.0.0:25", "inbound", &in, error))
+        return NULL;
+    if (!parse_listener(outbound ? outbound : "0.0.0.0:587", "outbound", &out, error)) {
+        json_decref(in);
+        return NULL;
+    }
+    json_t *smtp =
+        json_pack("{s:{s:[o]},s:{s:[o],s:[s,s]}}", "inbound", "listeners", in, "outbound",
+                  "listeners", out, "allowed_networks", "127.0.0.0/8", "::1/128");
+    if (!smtp)
+        out_of_memory(error);
+    return smtp;
+}

@@ -1,0 +1,63 @@
+/* What the files of this folder share; nobody else includes it. */
+#ifndef GATEHOUSE_CONTROLCENTER_FLEET_FLEET_PRIVATE_H
+#define GATEHOUSE_CONTROLCENTER_FLEET_FLEET_PRIVATE_H
+
+#include "common/signing.h"
+#include "controlcenter/fleet/fleet.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdint.h>
+
+struct fleet {
+    struct store *store;
+    char *url;
+    atomic_bool stopping;
+
+    pthread_mutex_t lock; /* guards the making of the keys; they do not change once `ready` */
+    atomic_bool ready;
+    char *ca_key;
+    char *ca_certificate;
+    unsigned char ca_fingerprint[32];
+    char configuration_key[SIGNING_KEY_TEXT_SIZE];
+    char configuration_secret[SIGNING_SECRET_TEXT_SIZE];
+
+    pthread_mutex_t shared_lock; /* guards the two below */
+    int64_t shared_version;
+    json_t *shared; /* what every document of that version has in common; see configuration.c */
+};
+
+/* Builds, validates and signs the document of one scanner from the newest settings. *version is the
+ * version it was given. NULL with ERROR_INVALID where the settings do not make a valid document;
+ * the caller owns the envelope {"document","signature"}. */
+json_t *fleet_envelope(struct fleet *fleet, const struct store_scanner *scanner, int64_t *version,
+                       struct error *error);
+
+/* Finds the scanner of the request's client certificate. False after it has answered: 403 without a
+ * certificate or for a scanner that was removed, 503 while the database is away. Clear the scanner
+ * with store_scanner_clear. */
+bool fleet_identify(struct http_request *request, struct http_response *response,
+                    struct store_scanner *scanner);
+/* The request's JSON body, or NULL after answering 400. The caller owns it. */
+json_t *fleet_request_body(struct http_request *request, struct http_response *response);
+/* Answers {"error":TEXT} with the status that belongs to the error. */
+void fleet_answer_error(struct http_response *response, const struct error *error);
+/* Answers with `value`, which it takes over; NULL is answered as a lack of memory. */
+void fleet_answer(struct http_response *response, json_t *value);
+
+/* The handlers of the route table. */
+void fleet_enroll(struct http_request *request, struct http_response *response);
+void fleet_poll(struct http_request *request, struct http_response *response);
+void fleet_position(struct http_request *request, struct http_response *response);
+void fleet_events(struct http_request *request, struct http_response *response);
+
+#define FLEET_TOKEN_SECRET_BYTES 32
+/* Takes a token apart; false where it has not the form of one. */
+bool fleet_token_parse(const char *token, unsigned char fingerprint[32],
+                       unsigned char secret[FLEET_TOKEN_SECRET_BYTES]);
+/* SHA-256 of the secret in hex, as the store keeps it. */
+void fleet_token_hash(const unsigned char secret[FLEET_TOKEN_SECRET_BYTES], char hash[65]);
+/* The first settings that were kept for a token, or the default ones. The caller owns the value. */
+json_t *fleet_token_settings(struct fleet *fleet, const char *hash, struct error *error);
+
+#endif
