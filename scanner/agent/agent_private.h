@@ -1,0 +1,34 @@
+/* What the threads of the agent share. */
+#ifndef GATEHOUSE_SCANNER_AGENT_AGENT_PRIVATE_H
+#define GATEHOUSE_SCANNER_AGENT_AGENT_PRIVATE_H
+
+#include "scanner/agent/agent.h"
+#include "scanner/agent/https_client.h"
+#include "scanner/agent/node.h"
+#include "scanner/agent/stop.h"
+
+#include <pthread.h>
+#include <stdint.h>
+
+struct agent {
+    char state[NODE_PATH_SIZE];
+    struct node node;
+    struct stop stop;
+    pthread_t poll_thread;
+    pthread_t event_thread;
+
+    pthread_mutex_t lock; /* guards the rest: how the event thread is, for the status */
+    char stream[65];
+    int64_t sent_seq; /* the Control Center has everything up to here */
+    char event_problem[641];
+};
+
+/* The bodies of the threads; they return once the stop is requested. */
+void *poll_run(void *agent);
+void *event_sender_run(void *agent);
+
+/* Says a problem once, when it begins or changes, and when it is over; `last` is the caller's
+ * memory of it. A Control Center that is away for a day must not fill the log. */
+void agent_note_problem(const char *what, const struct error *error, char last[641]);
+
+#endif
