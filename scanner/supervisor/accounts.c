@@ -94,6 +94,17 @@ static bool make_folder(const struct accounts *accounts, int state, const char *
            error_set_errno(error, name, "the mode of the folder cannot be set");
 }
 
+/* The services' users must be able to pass through the state directory. */
+static bool open_passage(const struct accounts *accounts, int state, struct error *error)
+{
+    struct stat status;
+    if (!accounts->separate)
+        return true;
+    return (fstat(state, &status) == 0 &&
+            fchmod(state, (status.st_mode & 07777) | S_IXGRP | S_IXOTH) == 0) ||
+           error_set_errno(error, "state", "the mode of the folder cannot be set");
+}
+
 bool accounts_make_state(const struct accounts *accounts, const char *state, struct error *error)
 {
     if (!file_make_folder(state, 0755, error))
@@ -101,6 +112,8 @@ bool accounts_make_state(const struct accounts *accounts, const char *state, str
     cleanup_fd int fd = open(state, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         return error_set_errno(error, state, "cannot be opened");
+    if (!open_passage(accounts, fd, error))
+        return false;
     for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++)
         if (!make_folder(accounts, fd, folders[i].name, folders[i].mode, folders[i].owner, error))
             return false;

@@ -123,7 +123,7 @@ int main(int argc, char **argv)
         !read_arguments(argc - 1, argv + 1, &arguments) ||
         is_enroll != (arguments.url && arguments.token))
         return usage();
-    umask(0027);
+    umask(0022); /* folders and files say their own modes; the agent's users read node.json */
     cleanup_free char *state = absolute_state(arguments.state, &error);
     if (!state)
         return fail(&error);
