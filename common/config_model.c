@@ -1,0 +1,87 @@
+#include "common/config_model.h"
+
+#include "common/cleanup.h"
+#include "common/file.h"
+#include "common/signing.h"
+
+#include <string.h>
+
+#define KEY_FILE_LIMIT 256
+/* In an envelope the document is a JSON string, in which a quote or a newline takes two bytes. */
+#define ENVELOPE_LIMIT ((size_t)CONFIG_DOCUMENT_LIMIT * 2 + 4096)
+
+static const char *const action_names[] = {
+    [CONFIG_ACTION_DELIVER] = "deliver",
+    [CONFIG_ACTION_DELETE] = "delete",
+    [CONFIG_ACTION_REJECT] = "reject",
+};
+#define ACTION_COUNT (sizeof(action_names) / sizeof(action_names[0]))
+
+const char *config_action_name(enum config_action action)
+{
+    return action_names[action];
+}
+
+bool config_action_parse(const char *name, enum config_action *action)
+{
+    for (size_t i = 0; i < ACTION_COUNT; i++) {
+        if (strcmp(name, action_names[i]) != 0)
+            continue;
+        *action = (enum config_action)i;
+        return true;
+    }
+    return false;
+}
+
+static int compare_name(const void *name, const void *domain)
+{
+    return strcmp(name, ((const struct config_domain *)domain)->name);
+}
+
+const struct config_domain *config_find_domain(const struct scanner_config *config,
+                                               const char *name)
+{
+    if (config->domain_count == 0)
+        return NULL;
+    return bsearch(name, config->domains, config->domain_count, sizeof(*config->domains),
+                   compare_name);
+}
+
+void config_free(struct scanner_config *config)
+{
+    if (!config)
+        return;
+    for (size_t i = 0; i < config->domain_count; i++)
+        free(config->domains[i].route.relays);
+    free(config->domains);
+    free(config->default_route.relays);
+    free(config->inbound.listeners);
+    free(config->inbound.allowed_networks);
+    free(config->outbound.listeners);
+    free(config->outbound.allowed_networks);
+    free(config->delivery.retry_seconds);
+    free(config->delivery.dns_servers);
+    free(config);
+}
+
+static void cut_line_end(char *text)
+{
+    size_t length = strlen(text);
+    while (length > 0 && strchr(" \t\r\n", text[length - 1]))
+        text[--length] = '\0';
+}
+
+struct scanner_config *config_load(const char *envelope_path, const char *key_path,
+                                   struct error *error)
+{
+    size_t length;
+    cleanup_free char *key = file_read(key_path, KEY_FILE_LIMIT, NULL, error);
+    if (!key)
+        return NULL;
+    cut_line_end(key);
+    cleanup_free char *envelope = file_read(envelope_path, ENVELOPE_LIMIT, &length, error);
+    if (!envelope)
+        return NULL;
+    cleanup_free char *document = signing_open(envelope, length, key, error);
+    return document ? config_parse(document, strlen(document), error) : NULL;
+}

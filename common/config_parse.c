@@ -1,0 +1,192 @@
+#include "common/config_private.h"
+
+#include "common/cleanup.h"
+#include "common/message_id.h"
+#include "common/timestamp.h"
+
+#include <string.h>
+
+#define NUMBER(name, least, most, fallback)                                                        \
+    {                                                                                              \
+#name, least, most, fallback, offsetof(struct config_engine, name)                         \
+    }
+
+bool config_check_members(const json_t *object, const struct json_place *place,
+                          const char *const *known, struct error *error)
+{
+    const char *name;
+    json_t *value;
+    json_object_foreach((json_t *)object, name, value)
+    {
+        size_t i = 0;
+        while (known[i] && strcmp(known[i], name) != 0)
+            i++;
+        if (!known[i])
+            return json_place_error(place, name, error, "is not known here");
+    }
+    return true;
+}
+
+bool config_read_numbers(const json_t *object, const struct json_place *place,
+                         const struct config_number *numbers, size_t count, void *into,
+                         struct error *error)
+{
+    for (size_t i = 0; i < count; i++) {
+        const struct config_number *number = &numbers[i];
+        int64_t value = number->fallback;
+        if (object && !json_get_integer_or(object, place, number->name, number->least, number->most,
+                                           number->fallback, &value, error))
+            return false;
+        int narrow = (int)value;
+        memcpy((char *)into + number->offset, &narrow, sizeof(narrow));
+    }
+    return true;
+}
+
+void *config_allocate(size_t count, size_t size, struct error *error)
+{
+    void *memory = calloc(count ? count : 1, size);
+    if (!memory)
+        error_set(error, ERROR_INTERNAL, NULL, "out of memory");
+    return memory;
+}
+
+static bool read_scanner_id(const json_t *document, struct scanner_config *config,
+                            struct error *error)
+{
+    const char *text;
+    struct message_id id;
+    if (!json_get_text(document, NULL, "scanner_id", MESSAGE_ID_TEXT_SIZE, &text, error))
+        return false;
+    if (!message_id_parse(text, &id))
+        return json_place_error(NULL, "scanner_id", error, "must be a UUID");
+    message_id_text(&id, config->scanner_id);
+    return true;
+}
+
+static bool read_issued_at(const json_t *document, struct error *error)
+{
+    const char *text;
+    int64_t issued_at;
+    if (!json_get_text(document, NULL, "issued_at", TIMESTAMP_TEXT_SIZE, &text, error))
+        return false;
+    return timestamp_parse(text, &issued_at) ||
+           json_place_error(NULL, "issued_at", error,
+                            "must be a time such as 2026-01-31T12:00:00Z");
+}
+
+static bool read_head(const json_t *document, struct scanner_config *config, struct error *error)
+{
+    const char *host_name;
+    int64_t format;
+    if (!json_get_integer(document, NULL, "format", CONFIG_FORMAT, CONFIG_FORMAT, &format, error) ||
+        !json_get_integer(document, NULL, "version", 1, INT64_MAX, &config->version, error) ||
+        !read_scanner_id(document, config, error) || !read_issued_at(document, error) ||
+        !json_get_text(document, NULL, "host_name", DOMAIN_SIZE, &host_name, error))
+        return false;
+    const char *reason = domain_normalise(host_name, true, config->host_name);
+    return !reason || json_place_error(NULL, "host_name", error, "%s", reason);
+}
+
+/* --- policies --- */
+
+static bool read_action(const json_t *malware, const struct json_place *malware_place,
+                        const char *name, enum config_action *action, struct error *error)
+{
+    static const char *const known[] = {"action", NULL};
+    struct json_place place = {.parent = malware_place, .name = name};
+    const json_t *verdict;
+    const char *text;
+    if (!json_get_object(malware, malware_place, name, false, &verdict, error))
+        return false;
+    if (!verdict)
+        return true;
+    if (!config_check_members(verdict, &place, known, error) ||
+        !json_get_text_or(verdict, &place, "action", 32, config_action_name(*action), &text, error))
+        return false;
+    return config_action_parse(text, action) ||
+           json_place_error(&place, "action", error, "must be deliver, delete or reject");
+}
+
+static bool read_policies(const json_t *document, struct scanner_config *config,
+                          struct error *error)
+{
+    static const char *const known[] = {"malware", NULL};
+    static const char *const known_malware[] = {"virus", "unscannable", NULL};
+    struct json_place place = {.name = "policies"};
+    struct json_place malware_place = {.parent = &place, .name = "malware"};
+    const json_t *policies, *malware;
+    config->virus_action = CONFIG_ACTION_DELETE;
+    config->unscannable_action = CONFIG_ACTION_DELIVER;
+    if (!json_get_object(document, NULL, "policies", false, &policies, error))
+        return false;
+    if (!policies)
+        return true;
+    if (!config_check_members(policies, &place, known, error) ||
+        !json_get_object(policies, &place, "malware", false, &malware, error))
+        return false;
+    return !malware ||
+           (config_check_members(malware, &malware_place, known_malware, error) &&
+            read_action(malware, &malware_place, "virus", &config->virus_action, error) &&
+            read_action(malware, &malware_place, "unscannable", &config->unscannable_action,
+                        error));
+}
+
+/* --- the rest --- */
+
+static bool read_engine(const json_t *document, struct scanner_config *config, struct error *error)
+{
+    static const char *const known[] = {"workers", "scan_seconds", NULL};
+    static const struct config_number numbers[] = {
+        NUMBER(workers, 1, 64, 2),
+        NUMBER(scan_seconds, 1, 600, 60),
+    };
+    struct json_place place = {.name = "engine"};
+    const json_t *engine;
+    return json_get_object(document, NULL, "engine", false, &engine, error) &&
+           (!engine || config_check_members(engine, &place, known, error)) &&
+           config_read_numbers(engine, &place, numbers, sizeof(numbers) / sizeof(numbers[0]),
+                               &config->engine, error);
+}
+
+static bool read_default_route(const json_t *document, struct scanner_config *config,
+                               struct error *error)
+{
+    struct json_place place = {.name = "default_route"};
+    const json_t *route = json_object_get(document, "default_route");
+    config->default_route.kind = CONFIG_ROUTE_MX;
+    return !route || config_read_route(route, &place, &config->default_route, error);
+}
+
+static bool read_document(const json_t *document, struct scanner_config *config,
+                          struct error *error)
+{
+    static const char *const known[] = {"format",    "version", "scanner_id", "issued_at",
+                                        "host_name", "smtp",    "domains",    "default_route",
+                                        "policies",  "engine",  NULL};
+    if (!json_is_object(document))
+        return json_place_error(NULL, NULL, error, "the document must be an object");
+    return config_check_members(document, NULL, known, error) &&
+           read_head(document, config, error) && config_read_smtp(document, config, error) &&
+           config_read_domains(document, config, error) &&
+           read_default_route(document, config, error) && read_policies(document, config, error) &&
+           read_engine(document, config, error);
+}
+
+struct scanner_config *config_parse(const char *document, size_t length, struct error *error)
+{
+    if (length > CONFIG_DOCUMENT_LIMIT) {
+        error_set(error, ERROR_INVALID, "configuration", "is larger than %u bytes",
+                  CONFIG_DOCUMENT_LIMIT);
+        return NULL;
+    }
+    cleanup_json json_t *value = json_parse(document, length, "configuration", error);
+    if (!value)
+        return NULL;
+    struct scanner_config *config = config_allocate(1, sizeof(*config), error);
+    if (config && !read_document(value, config, error)) {
+        config_free(config);
+        return NULL;
+    }
+    return config;
+}
