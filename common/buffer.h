@@ -14,7 +14,10 @@ struct buffer {
     bool failed;  /* an addition did not fit or memory ran out; later additions do nothing */
 };
 
-#define BUFFER_INIT {0}
+#define BUFFER_INIT                                                                                \
+    {                                                                                              \
+        0                                                                                          \
+    }
 
 /* Sets the limit and empties the fields; for buffers not made with BUFFER_INIT. */
 void buffer_init(struct buffer *buffer, size_t limit);

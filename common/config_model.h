@@ -105,7 +105,18 @@ struct scanner_config {
     struct config_engine engine;
 };
 
-/* Parses and validates one document. NULL with *error (ERROR_INVALID, `where` is the field's path)
+/* Ranges: ports 1 to 65535; max_message_bytes 1 KiB to 1 GiB; max_recipients, max_sessions and
+ * max_sessions_per_ip 1 to 100000; max_errors 1 to 1000; idle_seconds 1 to 86400;
+ * scan_wait_seconds, connect_seconds and scan_seconds 1 to 600; reply_seconds 1 to 3600;
+ * retry_seconds 1 to 604800 each; lifetime_seconds 1 and delay_warning_seconds 0 to 2592000;
+ * max_connections 1 to 1000; messages_per_connection 1 to 100000; workers 1 to 64. At most 64
+ * listeners, 1000 networks, 100 retries, 8 DNS servers, 16 relays a route and 100000 domains.
+ * Missing objects take the defaults of their members; smtp, smtp.inbound, smtp.outbound, their
+ * listeners (may be empty), domains (may be empty) and their routes must be there. Nothing may
+ * stand twice: a member, a domain, an address and port (over both servers), a network, a relay of
+ * one route, a DNS server.
+ *
+ * Parses and validates one document. NULL with *error (ERROR_INVALID, `where` is the field's path)
  * where anything is wrong; unknown members are refused too. Free with config_free. */
 struct scanner_config *config_parse(const char *document, size_t length, struct error *error);
 void config_free(struct scanner_config *config);

@@ -8,17 +8,20 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-/* Reads a regular file of at most `limit` bytes. The caller frees the returned, NUL-terminated text;
- * *length (may be NULL) is its size without the NUL. NULL with *error set: ERROR_NOT_FOUND,
+/* Reads a regular file of at most `limit` bytes. The caller frees the returned, NUL-terminated
+ * text; *length (may be NULL) is its size without the NUL. NULL with *error set: ERROR_NOT_FOUND,
  * ERROR_LIMIT or ERROR_IO. */
 char *file_read(const char *path, size_t limit, size_t *length, struct error *error);
 
 /* Replaces `path` with `data` by writing a temporary file beside it, fsync, rename and fsync of the
- * folder: after true the content is on stable storage, after false the old file is as it was. */
+ * folder: after true the content is on stable storage, after false the old file is as it was (or,
+ * where only the last fsync failed, the new one is there and may not outlive a crash). The mode is
+ * exact, whatever the umask. */
 bool file_write_atomic(const char *path, const void *data, size_t length, mode_t mode,
                        struct error *error);
 
-/* Creates a folder where it is missing (parents too) with `mode`. */
+/* Creates a folder where it is missing (parents too) with exactly `mode`; folders that are there
+ * already keep theirs. ERROR_EXISTS: something else is in the place. */
 bool file_make_folder(const char *path, mode_t mode, struct error *error);
 
 /* Joins folder and name into `path`; false (ERROR_LIMIT) where it does not fit. */

@@ -28,6 +28,7 @@ socklen_t ip_to_sockaddr(const struct ip_address *address, uint16_t port,
                          struct sockaddr_storage *to);
 /* "192.0.2.0/24", "2001:db8::/32" or a single address; host bits must be zero. */
 bool ip_network_parse(const char *text, struct ip_network *network);
+/* An IPv4 address is in IPv4 networks only: ::/0 means all of IPv6, 0.0.0.0/0 all of IPv4. */
 bool ip_network_contains(const struct ip_network *network, const struct ip_address *address);
 
 #endif

@@ -9,24 +9,26 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define IPC_FRAME_LIMIT (16u << 20) /* most bytes of one frame on a stream socket */
+#define IPC_FRAME_LIMIT (16u << 20)  /* most bytes of one frame on a stream socket */
 #define IPC_PACKET_LIMIT (64u << 10) /* most bytes of one packet on a seqpacket socket */
 
 /* Opens a listening unix socket of `type` (SOCK_STREAM or SOCK_SEQPACKET) at `path`, replacing a
- * stale one, with file mode `mode`; close-on-exec. Returns the descriptor or -1. */
+ * stale one, with file mode `mode`; close-on-exec. Returns the descriptor or -1; ERROR_EXISTS where
+ * another process still listens there after half a second. */
 int ipc_listen(const char *path, int type, unsigned mode, struct error *error);
 
-/* Connects to it; close-on-exec. Returns the descriptor or -1 (ERROR_UNAVAILABLE). */
+/* Connects to it without waiting for room in its backlog; close-on-exec, blocking. Returns the
+ * descriptor or -1 (ERROR_UNAVAILABLE). */
 int ipc_connect(const char *path, int type, struct error *error);
 
 /* Stream frames, blocking: a 4-byte big-endian length and JSON text. timeout_ms < 0 waits for ever.
  * The receiver owns the returned value. NULL: ERROR_TIMEOUT, ERROR_UNAVAILABLE (peer closed),
- * ERROR_PROTOCOL. */
+ * ERROR_PROTOCOL (not a frame, or not an object). The sockets may be non-blocking as well. */
 bool ipc_send(int fd, const json_t *value, int timeout_ms, struct error *error);
 json_t *ipc_receive(int fd, int timeout_ms, struct error *error);
 
-/* One request and its reply over a fresh connection to `path`. A reply with "ok":false becomes an
- * error with its text. The caller owns the reply. */
+/* One request and its reply over a fresh connection to `path`. A reply with "ok":false becomes
+ * ERROR_INVALID with its text. The caller owns the reply. */
 json_t *ipc_request(const char *path, const json_t *request, int timeout_ms, struct error *error);
 
 /* Packets (SOCK_SEQPACKET) with at most one descriptor. `fd_to_send` < 0 sends none;

@@ -9,8 +9,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Parses one JSON text (depth and duplicates limited by Jansson). The caller owns the value. NULL
- * with *error (line and column in the message). `where` names the source in errors. */
+/* Parses one JSON text that is an object or an array: depth at most 2048, no member twice, no NUL
+ * in strings. The caller owns the value. NULL with *error (ERROR_INVALID; line and column in the
+ * message). `where` names the source in errors and may be NULL. */
 json_t *json_parse(const char *text, size_t length, const char *where, struct error *error);
 
 /* The compact text of a value; the caller frees it. NULL only when memory ran out. */
@@ -24,8 +25,8 @@ struct json_place {
 };
 
 /* Each getter reads one member of `object`, checks its type and range, and names the place in
- * *error (ERROR_INVALID) otherwise. A missing member takes the fallback where the getter has one and
- * is an error where it has none. Strings are borrowed from the object. */
+ * *error (ERROR_INVALID) otherwise. A missing member takes the fallback where the getter has one
+ * and is an error where it has none. Strings are borrowed from the object. */
 bool json_get_text(const json_t *object, const struct json_place *place, const char *name,
                    size_t most, const char **value, struct error *error);
 bool json_get_text_or(const json_t *object, const struct json_place *place, const char *name,

@@ -1,4 +1,5 @@
-/* Log lines of a process: "2026-01-31T12:00:00.123Z component[pid] level: text" on standard error. */
+/* Log lines of a process: "2026-01-31T12:00:00.123Z component[pid] level: text" on standard error.
+ */
 #ifndef GATEHOUSE_COMMON_LOG_H
 #define GATEHOUSE_COMMON_LOG_H
 

@@ -240,6 +240,7 @@ static EVP_PKEY *proven_key(const char *text, struct error *error)
         return key;
     else
         error_set(error, ERROR_INVALID, NULL, "the key of the request is not on the curve P-256");
+    ERR_clear_error();
     EVP_PKEY_free(key);
     return NULL;
 }

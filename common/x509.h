@@ -18,7 +18,8 @@ char *x509_new_self_signed(const char *key, const char *common_name, const char 
                            size_t name_count, int days, struct error *error);
 enum x509_use { X509_USE_SERVER, X509_USE_CLIENT };
 /* Signs the public key of a request as `common_name` (what the request claims is ignored), for
- * `use`, with the subject alternative names. The request's own signature is checked. Caller frees. */
+ * `use`, with the subject alternative names. The request's own signature is checked. Caller frees.
+ */
 char *x509_sign_request(const char *request, const char *ca_key, const char *ca_certificate,
                         const char *common_name, enum x509_use use, const char *const *names,
                         size_t name_count, int days, struct error *error);
