@@ -179,7 +179,7 @@ static bool compile_end(struct compiler *compiler, const struct tag *tag)
                  node->line);
         return fail(compiler, reason);
     }
-    if (compiler->template->is_html && !html_same_context(&open->html, &compiler->html))
+    if (compiler->template->is_html && !html_join(&compiler->html, &open->html))
         return fail(compiler, "a section that opens or closes an HTML tag or quote halfway");
     node->end = compiler->template->node_count;
     return true;

@@ -1,7 +1,11 @@
 /* Follows literal HTML closely enough to know where an escaped value is harmless. */
 #include "controlcenter/http/template_private.h"
 
+#include <stdio.h>
 #include <string.h>
+
+/* Taken for code, because it may be one of several. */
+#define UNKNOWN_ATTRIBUTE "on*"
 
 static char lower(char c)
 {
@@ -191,8 +195,19 @@ const char *html_refuses_value(const struct html_state *state)
     return "a value in an unknown place";
 }
 
-bool html_same_context(const struct html_state *a, const struct html_state *b)
+bool html_join(struct html_state *state, const struct html_state *before)
 {
-    return a->context == b->context &&
-           (a->context != HTML_CODE || strcmp(a->element, b->element) == 0);
+    /* "<option{{#on}} selected{{/on}}": whatever follows has to fit the bare name too. */
+    if (before->context == HTML_OPEN && state->context == HTML_TAG && before->element[0] != '\0' &&
+        strcmp(state->element, before->element) == 0) {
+        *state = *before;
+        return true;
+    }
+    if (state->context != before->context)
+        return false;
+    if (state->context != HTML_TEXT && strcmp(state->element, before->element) != 0)
+        return false;
+    if (strcmp(state->attribute, before->attribute) != 0)
+        snprintf(state->attribute, sizeof state->attribute, "%s", UNKNOWN_ATTRIBUTE);
+    return true;
 }

@@ -75,6 +75,8 @@ struct html_state {
 void html_feed(struct html_state *state, const char *text, size_t length);
 /* NULL where an escaped value is harmless here, the reason otherwise. */
 const char *html_refuses_value(const struct html_state *state);
-bool html_same_context(const struct html_state *a, const struct html_state *b);
+/* After a section that may also be left out: joins what it led to with what was there before it.
+ * False where no single context holds for both. */
+bool html_join(struct html_state *state, const struct html_state *before);
 
 #endif

@@ -1,60 +1,29 @@
 #include "controlcenter/http/text.h"
 
-#include <stdint.h>
+#include "common/utf8.h"
+
 #include <stdlib.h>
 #include <string.h>
 
-/* The length of the UTF-8 sequence that starts here, or 0 where it is malformed. */
-static size_t utf8_sequence(const unsigned char *at, size_t left, uint32_t *code)
+/* C0, DEL and, in UTF-8, C1 (U+0080 to U+009F). */
+static bool is_control(const char *at, size_t length, enum text_lines lines)
 {
-    size_t length;
-    uint32_t least;
-    if (at[0] < 0x80) {
-        *code = at[0];
-        return 1;
-    } else if (at[0] >= 0xc2 && at[0] < 0xe0) {
-        length = 2;
-        least = 0x80;
-        *code = at[0] & 0x1f;
-    } else if (at[0] >= 0xe0 && at[0] < 0xf0) {
-        length = 3;
-        least = 0x800;
-        *code = at[0] & 0x0f;
-    } else if (at[0] >= 0xf0 && at[0] < 0xf5) {
-        length = 4;
-        least = 0x10000;
-        *code = at[0] & 0x07;
-    } else {
-        return 0;
-    }
-    if (length > left)
-        return 0;
-    for (size_t i = 1; i < length; i++) {
-        if ((at[i] & 0xc0) != 0x80)
-            return 0;
-        *code = *code << 6 | (at[i] & 0x3f);
-    }
-    bool surrogate = *code >= 0xd800 && *code < 0xe000;
-    return *code < least || *code > 0x10ffff || surrogate ? 0 : length;
-}
-
-static bool is_control(uint32_t code, enum text_lines lines)
-{
-    if (lines == TEXT_LINES && (code == '\t' || code == '\n' || code == '\r'))
+    unsigned char first = (unsigned char)at[0];
+    if (length == 2)
+        return first == 0xc2 && (unsigned char)at[1] < 0xa0;
+    if (lines == TEXT_LINES && (first == '\t' || first == '\n' || first == '\r'))
         return false;
-    return code < 0x20 || (code >= 0x7f && code < 0xa0);
+    return first < 0x20 || first == 0x7f;
 }
 
 bool text_is_clean(const char *text, size_t length, enum text_lines lines)
 {
-    const unsigned char *at = (const unsigned char *)text;
-    const unsigned char *end = at + length;
-    while (at < end) {
-        uint32_t code;
-        size_t step = utf8_sequence(at, (size_t)(end - at), &code);
-        if (step == 0 || is_control(code, lines))
+    while (length > 0) {
+        size_t step = utf8_sequence(text, length);
+        if (step == 0 || is_control(text, step, lines))
             return false;
-        at += step;
+        text += step;
+        length -= step;
     }
     return true;
 }
