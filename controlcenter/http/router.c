@@ -114,7 +114,9 @@ void http_fail(struct http_request *request, struct http_response *response, int
     struct http_router *router = request->router;
     message = message ? message : usual_message(status);
     response->status = status;
-    buffer_clear(&response->body);
+    /* Memory or a limit of the handler's may be why it failed. */
+    buffer_free(&response->body);
+    buffer_init(&response->body, HTTP_RESPONSE_LIMIT);
     set_type(response, "text/html; charset=utf-8");
     if (router && router->draw)
         router->draw(request, response, status, message);
