@@ -15,10 +15,11 @@
 #include <strings.h>
 #include <unistd.h>
 
-#define IDLE_SECONDS 60u          /* without a byte from or to the client */
-#define RECEIVE_MS (300 * 1000)   /* from the first line of a request to its last byte */
-#define STOP_MS 5000              /* for running requests when the server stops */
-#define DRAIN_LIMIT (16u << 20)   /* bytes read of a body that is refused, so that clients see why \
+#define IDLE_SECONDS 60u        /* without a byte from or to the client */
+#define RECEIVE_MS (300 * 1000) /* from the first line of a request to its last byte */
+#define STOP_MS 5000            /* for running requests when the server stops */
+#define DRAIN_LIMIT                                                                                \
+    (16u << 20)                   /* bytes read of a body that is refused, so that clients see why \
                                    */
 #define HEADER_MEMORY (64u << 10) /* bytes libmicrohttpd has for the header of a request */
 #define THREAD_STACK (2u << 20)   /* bytes */
@@ -178,16 +179,19 @@ static enum MHD_Result begin(struct http_server *server, struct MHD_Connection *
                              struct exchange *exchange, const char *method, const char *version)
 {
     struct http_request *request = &exchange->request;
+    bool old = strcmp(version, MHD_HTTP_VERSION_1_0) == 0;
     size_t length;
     bool present;
     request->method = http_method_parse(method);
-    if (strcmp(version, MHD_HTTP_VERSION_1_1) != 0 && strcmp(version, MHD_HTTP_VERSION_1_0) != 0)
+    if (!old && strcmp(version, MHD_HTTP_VERSION_1_1) != 0)
         refuse(exchange, 505);
     if (exchange->refusal == 0)
         MHD_get_connection_values_n(connection, MHD_HEADER_KIND, on_header, exchange);
-    /* HTTP/1.0 knows no chunks: what sent this, and where its body ends, is a guess. */
-    if (exchange->refusal == 0 && http_header(request, "Transfer-Encoding") &&
-        strcmp(version, MHD_HTTP_VERSION_1_0) == 0)
+    /* RFC 9112 section 3.2 */
+    if (exchange->refusal == 0 && !old && !http_header(request, "Host"))
+        refuse(exchange, 400);
+    /* HTTP/1.0 knows no chunks: what sent them, and where its body ends, is a guess. */
+    if (exchange->refusal == 0 && old && http_header(request, "Transfer-Encoding"))
         refuse(exchange, 400);
     if (exchange->refusal == 0)
         refuse(exchange, http_request_content_length(request, &length, &present));
@@ -284,7 +288,7 @@ static struct MHD_Daemon *start_daemon(struct http_server *server,
         MHD_OPTION_HTTPS_MEM_CERT, options->certificate, MHD_OPTION_HTTPS_PRIORITIES, priorities,
         MHD_OPTION_CONNECTION_LIMIT, connections, MHD_OPTION_CONNECTION_TIMEOUT, IDLE_SECONDS,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEADER_MEMORY, MHD_OPTION_THREAD_STACK_SIZE,
-        (size_t)THREAD_STACK, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_URI_LOG_CALLBACK,
+        (size_t)THREAD_STACK, MHD_OPTION_STRICT_FOR_CLIENT, 0, MHD_OPTION_URI_LOG_CALLBACK,
         on_target, server, MHD_OPTION_UNESCAPE_CALLBACK, leave_encoded, NULL,
         MHD_OPTION_NOTIFY_COMPLETED, on_completed, server, MHD_OPTION_ARRAY, items, MHD_OPTION_END);
 }
