@@ -48,9 +48,10 @@ void fleet_position(struct http_request *request, struct http_response *response
     if (!fleet_identify(request, response, &scanner))
         return;
     cleanup_json json_t *body = fleet_request_body(request, response);
-    if (body)
-        answer_position(response, position(request->context, scanner.id, body, &last_seq, &error),
-                        last_seq, &error);
+    if (body) {
+        bool ok = position(request->context, scanner.id, body, &last_seq, &error);
+        answer_position(response, ok, last_seq, &error);
+    }
     store_scanner_clear(&scanner);
 }
 
@@ -80,8 +81,9 @@ void fleet_events(struct http_request *request, struct http_response *response)
     if (!fleet_identify(request, response, &scanner))
         return;
     cleanup_json json_t *body = fleet_request_body(request, response);
-    if (body)
-        answer_position(response, take_events(request->context, &scanner, body, &last_seq, &error),
-                        last_seq, &error);
+    if (body) {
+        bool ok = take_events(request->context, &scanner, body, &last_seq, &error);
+        answer_position(response, ok, last_seq, &error);
+    }
     store_scanner_clear(&scanner);
 }

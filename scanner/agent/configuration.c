@@ -57,7 +57,7 @@ static bool reload(const char *path, const char *name, struct error *error)
                     error_text(&local, text, sizeof(text)));
         return true;
     default:
-        return error_set(error, ERROR_INVALID, name, "%s", error_text(&local, text, sizeof(text)));
+        return error_set(error, ERROR_INVALID, name, "%s", local.message);
     }
 }
 
