@@ -266,6 +266,7 @@ static void a_self_signed_server_is_trusted_under_itself(void **state)
     assert_false(verifies(certificate, certificate, X509_PURPOSE_SSL_SERVER, "console", NULL));
     X509 *own = parsed(certificate);
     assert_int_equal(X509_check_ca(own), 0);
+    assert_false(X509_get_extension_flags(own) & EXFLAG_CA);
     X509_free(own);
 }
 
