@@ -1,0 +1,173 @@
+#include "scanner/engine/charset.h"
+
+#include <glib.h>
+#include <iconv.h>
+#include <stdbool.h>
+#include <string.h>
+
+#define DECLARED_LIMIT 40
+#define GUESS_LIMIT 4096 /* bytes that are enough to tell a charset */
+
+static const char *const preloaded[] = {
+    "ISO-2022-JP",  "ISO-2022-JP-2", "ISO-2022-JP-3", "SHIFT_JIS",    "CP932",
+    "EUC-JP",       "EUC-JP-MS",     "GB18030",       "GBK",          "GB2312",
+    "BIG5",         "BIG5-HKSCS",    "CP950",         "EUC-KR",       "UHC",
+    "ISO-2022-KR",  "ISO-2022-CN",   "EUC-TW",        "KOI8-R",       "KOI8-U",
+    "windows-1250", "windows-1251",  "windows-1252",  "windows-1253", "windows-1254",
+    "windows-1255", "windows-1256",  "windows-1257",  "windows-1258", "ISO-8859-1",
+    "ISO-8859-2",   "ISO-8859-3",    "ISO-8859-4",    "ISO-8859-5",   "ISO-8859-6",
+    "ISO-8859-7",   "ISO-8859-8",    "ISO-8859-9",    "ISO-8859-10",  "ISO-8859-11",
+    "ISO-8859-13",  "ISO-8859-14",   "ISO-8859-15",   "ISO-8859-16",  "TIS-620",
+    "windows-874",  "CP437",         "CP850",         "CP852",        "CP866",
+    "macintosh",    "UTF-7",         "UTF-16",        "UTF-16LE",     "UTF-16BE",
+    "UTF-32",       "UTF-32LE",      "UTF-32BE",      "UCS-2",        "UCS-4",
+    "US-ASCII",
+};
+
+/* In the order of preference where two fit equally well. */
+static const char *const candidates[] = {
+    "CP932", "EUC-JP", "GB18030", "BIG5", "EUC-KR", "KOI8-R", "windows-1251", "windows-1252",
+};
+
+void charset_preload(void)
+{
+    /* The descriptors stay open on purpose: a module without users would be unloaded. */
+    for (size_t i = 0; i < G_N_ELEMENTS(preloaded); i++) {
+        iconv_open("UTF-8", preloaded[i]);
+        iconv_open(preloaded[i], "UTF-8");
+    }
+}
+
+static bool name_is_plain(const char *name)
+{
+    size_t length = strlen(name);
+    return length > 0 && length <= DECLARED_LIMIT &&
+           strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:-") ==
+               length;
+}
+
+static char *convert(const char *text, size_t length, const char *charset)
+{
+    g_autofree char *converted =
+        g_convert(text, (gssize)length, "UTF-8", charset, NULL, NULL, NULL);
+    return converted && g_utf8_validate(converted, -1, NULL) ? g_steal_pointer(&converted) : NULL;
+}
+
+static bool has_japanese_escape(const char *text, size_t length)
+{
+    const char *end = text + length;
+    for (const char *at = text; (at = memchr(at, 0x1b, (size_t)(end - at))) && end - at >= 3; at++)
+        if ((at[1] == '$' && (at[2] == 'B' || at[2] == '@' || at[2] == '(')) ||
+            (at[1] == '(' && (at[2] == 'J' || at[2] == 'I')))
+            return true;
+    return false;
+}
+
+static char *convert_japanese(const char *text, size_t length)
+{
+    static const char *const variants[] = {"ISO-2022-JP", "ISO-2022-JP-2", "ISO-2022-JP-3"};
+    char *converted = NULL;
+    if (has_japanese_escape(text, length))
+        for (size_t i = 0; !converted && i < G_N_ELEMENTS(variants); i++)
+            converted = convert(text, length, variants[i]);
+    return converted;
+}
+
+static bool within(gunichar c, gunichar first, gunichar last)
+{
+    return c >= first && c <= last;
+}
+
+static bool is_ascii_letter(gunichar c)
+{
+    return c < 0x80 && g_ascii_isalpha((char)c);
+}
+
+/* How likely one character beyond ASCII is in real mail; `in_word`: it touches an ASCII letter. A
+ * character that takes two bytes may score twice what one of a single byte may. */
+static int likelihood(gunichar c, bool in_word)
+{
+    if (within(c, 0x3041, 0x30fe)) /* kana */
+        return 6;
+    if (within(c, 0x4e00, 0x9fff) || within(c, 0xac00, 0xd7a3)) /* ideographs, Hangul */
+        return 4;
+    if (within(c, 0x3000, 0x303f) || within(c, 0xff01, 0xff5e)) /* CJK punctuation, full width */
+        return 3;
+    if (within(c, 0xff61, 0xff9f)) /* half-width kana: what other charsets look like in CP932 */
+        return -1;
+    if (within(c, 0x0430, 0x044f) || c == 0x0451)
+        return in_word ? -2 : 3;
+    if (within(c, 0x0410, 0x042f))
+        return in_word ? -2 : 1;
+    if (within(c, 0xc0, 0xff) && c != 0xd7 && c != 0xf7)
+        return in_word ? 3 : 0;
+    if (within(c, 0x2013, 0x2026) || c == 0x20ac) /* dashes, quotation marks, euro */
+        return 1;
+    if (c < 0xa0 || within(c, 0xe000, 0xf8ff) || c == 0xfffd || !g_unichar_isdefined(c))
+        return -10;
+    return -2;
+}
+
+static long score_text(const char *text)
+{
+    long score = 0;
+    gunichar before = 0;
+    for (const char *at = text; *at;) {
+        gunichar c = g_utf8_get_char(at);
+        at = g_utf8_next_char(at);
+        if (c >= 0x80)
+            score += likelihood(c, is_ascii_letter(before) || is_ascii_letter(g_utf8_get_char(at)));
+        before = c;
+    }
+    return score;
+}
+
+/* Kanji beyond the first level of JIS X 0208 (lead bytes from 0xD0) are rare in Japanese, and
+ * common where the text is Chinese. */
+static long rare_kanji(const char *text, size_t length)
+{
+    long count = 0;
+    for (size_t i = 0; i + 1 < length; i++) {
+        unsigned char lead = (unsigned char)text[i];
+        if (lead < 0x80)
+            continue;
+        count += lead >= 0xd0;
+        i++;
+    }
+    return count;
+}
+
+static char *convert_guessed(const char *text, size_t length)
+{
+    long best_score = G_MINLONG;
+    char *best = NULL;
+    size_t sample = MIN(length, GUESS_LIMIT);
+    for (size_t i = 0; i < G_N_ELEMENTS(candidates); i++) {
+        char *converted = convert(text, length, candidates[i]);
+        if (!converted)
+            continue;
+        long score = score_text(converted);
+        if (strcmp(candidates[i], "EUC-JP") == 0)
+            score -= 2 * rare_kanji(text, sample);
+        if (score > best_score) {
+            g_free(best);
+            best = converted;
+            best_score = score;
+        } else {
+            g_free(converted);
+        }
+    }
+    return best;
+}
+
+char *charset_to_utf8(const char *text, size_t length, const char *declared)
+{
+    char *converted = convert_japanese(text, length);
+    if (!converted && g_utf8_validate(text, (gssize)length, NULL))
+        return g_strndup(text, length);
+    if (!converted && declared && name_is_plain(declared))
+        converted = convert(text, length, declared);
+    if (!converted)
+        converted = convert_guessed(text, length);
+    return converted ? converted : g_utf8_make_valid(text, (gssize)length);
+}

@@ -1,0 +1,16 @@
+/* Text of undeclared or wrongly declared charset to UTF-8. */
+#ifndef GATEHOUSE_SCANNER_ENGINE_CHARSET_H
+#define GATEHOUSE_SCANNER_ENGINE_CHARSET_H
+
+#include <stddef.h>
+
+/* Opens the converters that mail needs and keeps them for the life of the process, so that a
+ * sandboxed child, which can open no file, finds them loaded. Call before forking workers. */
+void charset_preload(void);
+
+/* The text as valid UTF-8, NUL-terminated, never NULL; free with g_free. In this order: ISO-2022-JP
+ * by its escapes, UTF-8 where it is valid, `declared` (NULL: none) where the text fits it, the best
+ * guess among the charsets that mailers send undeclared. Bytes that fit nothing become U+FFFD. */
+char *charset_to_utf8(const char *text, size_t length, const char *declared);
+
+#endif

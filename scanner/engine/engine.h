@@ -1,0 +1,37 @@
+/* The scanning engine: a master that holds the sockets, a generation that loads the signatures
+ * once, and sandboxed workers that share them copy-on-write. docs/architecture.md has the frames.
+ */
+#ifndef GATEHOUSE_SCANNER_ENGINE_ENGINE_H
+#define GATEHOUSE_SCANNER_ENGINE_ENGINE_H
+
+#include "common/error.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define ENGINE_PATH_SIZE 1024
+#define ENGINE_WORKERS_LIMIT 256
+#define ENGINE_SCAN_SECONDS_LIMIT 3600
+
+/* What a generation is started with; it never changes within one. */
+struct engine_settings {
+    char state[ENGINE_PATH_SIZE]; /* absolute path of the state directory */
+    int workers;                  /* 1 to ENGINE_WORKERS_LIMIT */
+    int scan_seconds;             /* most seconds of one scan, 1 to ENGINE_SCAN_SECONDS_LIMIT */
+    uint64_t message_limit;       /* most bytes of a message; a larger one is unscannable */
+    uint64_t memory_limit;        /* bytes that a worker may map beside the database; 0: no limit */
+    bool sandbox;                 /* false only in tests under a sanitizer */
+};
+
+/* Fills `settings` from STATE/config/current.json, checked with STATE/config/configuration.pub, and
+ * the environment: GATEHOUSE_ENGINE_MEMORY (MiB) and GATEHOUSE_ENGINE_SANDBOX=off (tests only). A
+ * missing configuration means 2 workers and 60 seconds. `settings->state` must be set. False with
+ * *error where the configuration is broken; then the defaults are in place. */
+bool engine_settings_read(struct engine_settings *settings, struct error *error);
+
+/* Runs the master in the foreground until SIGTERM or SIGINT; SIGHUP reloads. False with *error
+ * where it cannot start. */
+bool engine_run(const char *state, struct error *error);
+
+#endif

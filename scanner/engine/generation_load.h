@@ -1,0 +1,18 @@
+/* What a generation does once, before it forks: libraries, signatures, everything that needs files.
+ */
+#ifndef GATEHOUSE_SCANNER_ENGINE_GENERATION_LOAD_H
+#define GATEHOUSE_SCANNER_ENGINE_GENERATION_LOAD_H
+
+#include "common/error.h"
+#include "scanner/engine/generation.h"
+
+struct generation_load {
+    struct cl_engine *engine;
+    struct signatures_info info;
+    char problem[700]; /* why something is missing though it serves; "" */
+};
+
+bool generation_load(const struct generation_start *start, struct generation_load *load,
+                     struct error *error);
+
+#endif

@@ -1,0 +1,61 @@
+#include "scanner/engine/header_text.h"
+
+#include "scanner/engine/charset.h"
+
+#include <gmime/gmime.h>
+#include <stdbool.h>
+#include <string.h>
+
+static bool is_space(gunichar c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n' || c == 0x2028 || c == 0x2029;
+}
+
+/* Characters that show nothing but change how what is around them shows. */
+static bool is_invisible(gunichar c)
+{
+    return g_unichar_iscntrl(c) || (c >= 0x202a && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069) ||
+           c == 0x200e || c == 0x200f || c == 0xfeff || (c & 0xfffe) == 0xfffe ||
+           (c >= 0xfdd0 && c <= 0xfdef);
+}
+
+void header_text_clean(char *text, size_t most)
+{
+    const char *from = text;
+    char *to = text;
+    size_t count = 0;
+    bool space = false;
+    while (*from && count < most) {
+        gunichar c = g_utf8_get_char(from);
+        from = g_utf8_next_char(from);
+        if (is_space(c)) {
+            space = count > 0;
+        } else if (!is_invisible(c)) {
+            if (space && ++count < most)
+                *to++ = ' ';
+            space = false;
+            if (count < most)
+                to += g_unichar_to_utf8(c, to);
+            count++;
+        }
+    }
+    *to = '\0';
+}
+
+char *header_text_unfold(const char *value, size_t length, const char *charset)
+{
+    g_autoptr(GString) line = g_string_sized_new(MIN(length, HEADER_FIELD_LIMIT));
+    for (size_t i = 0; i < length && i < HEADER_FIELD_LIMIT; i++)
+        if (value[i] != '\r' && value[i] != '\n')
+            g_string_append_c(line, value[i] ? value[i] : ' ');
+    return charset_to_utf8(line->str, line->len, charset);
+}
+
+char *header_text_decode(const char *value, size_t length, const char *charset)
+{
+    g_autofree char *unfolded = header_text_unfold(value, length, charset);
+    g_autofree char *decoded = g_mime_utils_header_decode_text(NULL, unfolded);
+    char *text = g_utf8_make_valid(decoded ? decoded : unfolded, -1);
+    header_text_clean(text, HEADER_TEXT_CHARACTERS);
+    return text;
+}

@@ -1,0 +1,210 @@
+#include "scanner/engine/scan.h"
+
+#include "scanner/engine/last_word.h"
+#include "scanner/engine/malware.h"
+#include "scanner/engine/message.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#define CLAMAV_SHARE                                                                               \
+    90 /* per cent of the time; the rest is for answering before the timer kills                   \
+        */
+#define WHOLE_MESSAGE "message"
+
+struct scan {
+    struct cl_engine *engine;
+    const struct scan_request *request;
+    int64_t begin_us, stop_us; /* libclamav is to end before stop_us */
+    struct message *message;   /* NULL where it could not be read */
+    struct malware_result result;
+};
+
+static int64_t now_us(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+static int milliseconds_left(const struct scan *scan)
+{
+    int64_t left = (scan->stop_us - now_us()) / 1000;
+    return left > 0 ? (int)left : 0;
+}
+
+/* --- the message's bytes --- */
+
+static bool is_safe_descriptor(int fd, const struct stat *status)
+{
+    int flags = fcntl(fd, F_GETFL);
+    if (!S_ISREG(status->st_mode) || flags < 0)
+        return false;
+    if ((flags & O_ACCMODE) == O_RDONLY)
+        return true;
+    int seals = fcntl(fd, F_GET_SEALS);
+    return (flags & O_ACCMODE) == O_RDWR && seals >= 0 && (seals & F_SEAL_WRITE);
+}
+
+/* NULL with the reason in scan->result, or for an empty message. */
+static void *map_message(struct scan *scan, const struct engine_settings *settings)
+{
+    const struct scan_request *request = scan->request;
+    const char *reason = NULL;
+    struct stat status;
+    void *data = NULL;
+    if (fstat(request->message, &status) != 0 || !is_safe_descriptor(request->message, &status))
+        reason = "the message is not a read-only file";
+    else if (status.st_size < 0 || (uint64_t)status.st_size != request->size)
+        reason = "the message does not have the size that was announced";
+    else if (request->size > settings->message_limit)
+        reason = "the message is larger than the limit";
+    else if (request->size > 0)
+        data = mmap(NULL, request->size, PROT_READ, MAP_PRIVATE, request->message, 0);
+    if (data == MAP_FAILED) {
+        data = NULL;
+        reason = "the message cannot be read";
+    }
+    if (reason)
+        snprintf(scan->result.reason, sizeof(scan->result.reason), "%s", reason);
+    return data;
+}
+
+/* --- the answer --- */
+
+static json_t *threats(const struct malware_result *result)
+{
+    json_t *array = json_array();
+    for (size_t i = 0; array && i < result->find_count; i++) {
+        const struct malware_find *find = &result->finds[i];
+        const char *part = *find->part ? find->part : WHOLE_MESSAGE;
+        json_array_append_new(array, json_pack("{s:s,s:s}", "name", find->name, "part", part));
+    }
+    return array;
+}
+
+static const char *verdict(const struct malware_result *result)
+{
+    if (result->find_count > 0)
+        return "virus";
+    return *result->reason ? "unscannable" : "clean";
+}
+
+static json_t *answer(const struct scan *scan)
+{
+    const struct message *message = scan->message;
+    return json_pack("{s:{s:s,s:s,s:o,s:s,s:s,s:s,s:s,s:I,s:I}}", "result", "id", scan->request->id,
+                     "verdict", verdict(&scan->result), "threats", threats(&scan->result), "reason",
+                     scan->result.reason, "subject", message ? message->subject : "", "from",
+                     message ? message->from : "", "message_id", message ? message->message_id : "",
+                     "parts", (json_int_t)(message ? message_leaf_count(message) : 0), "elapsed_us",
+                     (json_int_t)(now_us() - scan->begin_us));
+}
+
+/* --- part by part --- */
+
+static void join_path(char path[MESSAGE_PATH_SIZE * 2], const char *part, const char *member)
+{
+    snprintf(path, (size_t)MESSAGE_PATH_SIZE * 2, "%s%s%s", part, *member ? "/" : "", member);
+}
+
+/* Adds what one part holds to *found, under the part's path. */
+static void scan_part(const struct scan *scan, size_t index, struct malware_result *found)
+{
+    struct malware_result result = {0};
+    char part[MESSAGE_PATH_SIZE], path[MESSAGE_PATH_SIZE * 2];
+    size_t length;
+    char *owned;
+    struct malware_scan how = {scan->engine, milliseconds_left(scan), true};
+    const char *content = message_part_content(scan->message, index, &length, &owned);
+    malware_scan(&how, content, length, &result);
+    g_free(owned);
+    message_part_path(scan->message, index, part);
+    for (size_t i = 0; i < result.find_count; i++) {
+        join_path(path, part, result.finds[i].part);
+        malware_add_find(found, result.finds[i].name, path);
+    }
+    if (*result.reason && !*found->reason)
+        memcpy(found->reason, result.reason, sizeof(found->reason));
+}
+
+static void scan_parts(const struct scan *scan, struct malware_result *found)
+{
+    for (size_t i = 0; i < scan->message->count && milliseconds_left(scan) > 0; i++)
+        if (scan->message->parts[i].kind == MESSAGE_PART_LEAF)
+            scan_part(scan, i, found);
+}
+
+static bool has_name(const struct malware_result *result, const char *name)
+{
+    for (size_t i = 0; i < result->find_count; i++)
+        if (strcmp(result->finds[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+/* Says in which parts the finds of the whole message stand. What no part shows by itself (a find
+ * over the structure of the mail) stays with the message. */
+static void name_parts(struct scan *scan)
+{
+    struct malware_result found = {0};
+    json_t *known = answer(scan);
+    bool prepared = known && last_word_set(scan->request->answer, known);
+    json_decref(known);
+    if (!prepared)
+        return;
+    scan_parts(scan, &found);
+    last_word_clear();
+    for (size_t i = 0; i < scan->result.find_count; i++)
+        if (!has_name(&found, scan->result.finds[i].name))
+            malware_add_find(&found, scan->result.finds[i].name, WHOLE_MESSAGE);
+    memcpy(scan->result.finds, found.finds, sizeof(found.finds));
+    scan->result.find_count = found.find_count;
+}
+
+/* libclamav unpacks a message only where its first lines look like one to it. */
+static void scan_unrecognised(struct scan *scan)
+{
+    scan_parts(scan, &scan->result);
+    if (milliseconds_left(scan) == 0 && !*scan->result.reason)
+        snprintf(scan->result.reason, sizeof(scan->result.reason), "the time was over");
+}
+
+static void scan_bytes(struct scan *scan, const void *data, size_t length)
+{
+    struct malware_scan how = {scan->engine, milliseconds_left(scan), false};
+    scan->message = message_parse(data, length);
+    malware_scan(&how, data, length, &scan->result);
+    for (size_t i = 0; i < scan->result.find_count; i++)
+        scan->result.finds[i].part[0] = '\0';
+    if (!scan->message)
+        return;
+    if (scan->result.find_count > 0)
+        name_parts(scan);
+    else if (!*scan->result.reason && !scan->result.taken_as_mail)
+        scan_unrecognised(scan);
+}
+
+json_t *scan_message(struct cl_engine *engine, const struct engine_settings *settings,
+                     const struct scan_request *request)
+{
+    int64_t begin = now_us();
+    struct scan scan = {
+        .engine = engine,
+        .request = request,
+        .begin_us = begin,
+        .stop_us = begin + (int64_t)request->seconds * 1000000 / 100 * CLAMAV_SHARE,
+    };
+    void *data = map_message(&scan, settings);
+    if (data || !*scan.result.reason)
+        scan_bytes(&scan, data ? data : "", data ? request->size : 0);
+    json_t *result = answer(&scan);
+    message_free(scan.message);
+    if (data)
+        munmap(data, request->size);
+    return result;
+}
