@@ -100,6 +100,14 @@ void fleet_answer_error(struct http_response *response, const struct error *erro
     json_decref(body);
 }
 
+void fleet_answer_scanner_error(struct http_response *response, const struct error *error)
+{
+    struct error removed = {0};
+    error_set(&removed, ERROR_DENIED, NULL,
+              "this scanner has been removed from the Control Center");
+    fleet_answer_error(response, error->code == ERROR_NOT_FOUND ? &removed : error);
+}
+
 void fleet_answer(struct http_response *response, json_t *value)
 {
     struct error error = {0};
@@ -140,10 +148,7 @@ bool fleet_identify(struct http_request *request, struct http_response *response
         error_set(&error, ERROR_DENIED, NULL, "the client certificate is not that of a scanner");
     } else if (store_scanner_get(fleet->store, request->client_name, scanner, &error)) {
         return true;
-    } else if (error.code == ERROR_NOT_FOUND) {
-        error_set(&error, ERROR_DENIED, NULL,
-                  "this scanner has been removed from the Control Center");
     }
-    fleet_answer_error(response, &error);
+    fleet_answer_scanner_error(response, &error);
     return false;
 }

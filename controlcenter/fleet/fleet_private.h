@@ -42,6 +42,8 @@ bool fleet_identify(struct http_request *request, struct http_response *response
 json_t *fleet_request_body(struct http_request *request, struct http_response *response);
 /* Answers {"error":TEXT} with the status that belongs to the error. */
 void fleet_answer_error(struct http_response *response, const struct error *error);
+/* The same, where ERROR_NOT_FOUND means that the scanner was removed: 403. */
+void fleet_answer_scanner_error(struct http_response *response, const struct error *error);
 /* Answers with `value`, which it takes over; NULL is answered as a lack of memory. */
 void fleet_answer(struct http_response *response, json_t *value);
 

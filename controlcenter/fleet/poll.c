@@ -86,11 +86,8 @@ static bool newer_document(struct fleet *fleet, const struct store_scanner *scan
 static bool read_again(struct fleet *fleet, struct store_scanner *scanner, struct error *error)
 {
     struct store_scanner fresh = {0};
-    if (!store_scanner_get(fleet->store, scanner->id, &fresh, error)) {
-        if (error->code == ERROR_NOT_FOUND)
-            error_set(error, ERROR_DENIED, NULL, "this scanner has been removed");
+    if (!store_scanner_get(fleet->store, scanner->id, &fresh, error))
         return false;
-    }
     store_scanner_clear(scanner);
     *scanner = fresh;
     return true;
@@ -149,7 +146,7 @@ void fleet_poll(struct http_request *request, struct http_response *response)
         goto out;
     if (!read_body(body, &poll, &error) || !fleet_prepare(fleet, &error) ||
         !serve(fleet, &scanner, &poll, &envelope, &error))
-        fleet_answer_error(response, &error);
+        fleet_answer_scanner_error(response, &error);
     else
         fleet_answer(response, json_pack("{s:o?}", "configuration", envelope));
 out:
