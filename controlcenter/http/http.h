@@ -163,7 +163,8 @@ unsigned http_server_port(const struct http_server *server); /* as bound, for po
 /* FastCGI transport (transport_fastcgi.c) for a web server in front: listens on a unix socket path
  * or "ADDRESS:PORT" ("[::1]:9000" for IPv6) with `threads` threads; same router, same behaviour.
  * The peer's address is what the web server says (REMOTE_ADDR), so nobody else may reach the
- * socket: a unix socket has mode 0660. client_name is always empty. */
+ * socket: a unix socket has mode 0660, a port needs a firewall. (libfcgi also aborts the process
+ * where a peer announces a parameter larger than memory.) client_name is always empty. */
 struct http_fastcgi;
 struct http_fastcgi *http_fastcgi_start(const char *socket, unsigned threads, size_t body_limit,
                                         struct http_router *router, struct error *error);

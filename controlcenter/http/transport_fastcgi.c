@@ -235,7 +235,9 @@ static void serve_connection(struct worker *worker, int connection)
     cgi.ipcFd = connection;
     cgi.keepConnection = 1;
     if (FCGX_Accept_r(&cgi) == 0) {
-        serve(worker->fastcgi, &cgi);
+        /* libfcgi takes a connection that ended amid the parameters for the end of them. */
+        if (FCGX_GetError(cgi.in) == 0)
+            serve(worker->fastcgi, &cgi);
         /* A thread must not be held by a web server that keeps its idle connections. */
         cgi.keepConnection = 0;
         FCGX_Finish_r(&cgi);
