@@ -46,11 +46,46 @@ static bool name_is_plain(const char *name)
                length;
 }
 
+/* What mailers mean by a name: the vendor's charset, which has all characters of the standard. */
+static const struct {
+    const char *declared, *meant;
+} meanings[] = {
+    {"shift_jis", "CP932"},
+    {"shift-jis", "CP932"},
+    {"x-sjis", "CP932"},
+    {"windows-31j", "CP932"},
+    {"euc-jp", "EUC-JP-MS"},
+    {"gb2312", "GB18030"},
+    {"gbk", "GB18030"},
+    {"euc-kr", "UHC"},
+    {"ks_c_5601-1987", "UHC"},
+    {"iso-8859-1", "windows-1252"},
+    {"us-ascii", "windows-1252"},
+    {"ascii", "windows-1252"},
+    {"iso-8859-9", "windows-1254"},
+    {"tis-620", "windows-874"},
+    {"big5", "BIG5-HKSCS"},
+};
+
+static const char *meant_charset(const char *declared)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(meanings); i++)
+        if (g_ascii_strcasecmp(declared, meanings[i].declared) == 0)
+            return meanings[i].meant;
+    return declared;
+}
+
 static char *convert(const char *text, size_t length, const char *charset)
 {
     g_autofree char *converted =
         g_convert(text, (gssize)length, "UTF-8", charset, NULL, NULL, NULL);
     return converted && g_utf8_validate(converted, -1, NULL) ? g_steal_pointer(&converted) : NULL;
+}
+
+static char *convert_declared(const char *text, size_t length, const char *declared)
+{
+    return declared && name_is_plain(declared) ? convert(text, length, meant_charset(declared))
+                                               : NULL;
 }
 
 static bool has_japanese_escape(const char *text, size_t length)
@@ -63,14 +98,50 @@ static bool has_japanese_escape(const char *text, size_t length)
     return false;
 }
 
+enum japanese_set { SET_ASCII, SET_KANJI, SET_KANA };
+
+/* Reads an escape sequence at text[i]; false where it is none that is known. */
+static bool read_escape(const char *text, size_t length, size_t *i, enum japanese_set *set)
+{
+    if (text[*i] != 0x1b || length - *i < 3)
+        return false;
+    char kind = text[*i + 1], final = text[*i + 2];
+    if (kind == '$' && (final == 'B' || final == '@'))
+        *set = SET_KANJI;
+    else if (kind == '(' && final == 'I')
+        *set = SET_KANA;
+    else if (kind == '(' && (final == 'B' || final == 'J'))
+        *set = SET_ASCII;
+    else
+        return false;
+    *i += 3;
+    return true;
+}
+
+/* ISO-2022-JP as EUC, whose converter knows the characters that vendors added (numbers in circles,
+ * company signs), which mail is full of and the converter of ISO-2022-JP refuses. */
+static char *convert_japanese_vendor(const char *text, size_t length)
+{
+    g_autoptr(GString) euc = g_string_sized_new(length);
+    enum japanese_set set = SET_ASCII;
+    for (size_t i = 0; i < length;) {
+        if (read_escape(text, length, &i, &set))
+            continue;
+        if (set == SET_KANA && text[i] > ' ')
+            g_string_append_c(euc, (char)0x8e);
+        g_string_append_c(euc,
+                          set == SET_ASCII || text[i] <= ' ' ? text[i] : (char)(text[i] | 0x80));
+        i++;
+    }
+    return convert(euc->str, euc->len, "EUC-JP-MS");
+}
+
 static char *convert_japanese(const char *text, size_t length)
 {
-    static const char *const variants[] = {"ISO-2022-JP", "ISO-2022-JP-2", "ISO-2022-JP-3"};
-    char *converted = NULL;
-    if (has_japanese_escape(text, length))
-        for (size_t i = 0; !converted && i < G_N_ELEMENTS(variants); i++)
-            converted = convert(text, length, variants[i]);
-    return converted;
+    if (!has_japanese_escape(text, length))
+        return NULL;
+    char *converted = convert_japanese_vendor(text, length);
+    return converted ? converted : convert(text, length, "ISO-2022-JP-2");
 }
 
 static bool within(gunichar c, gunichar first, gunichar last)
@@ -160,14 +231,26 @@ static char *convert_guessed(const char *text, size_t length)
     return best;
 }
 
+static char *convert_undeclared(const char *text, size_t length)
+{
+    char *converted = convert_guessed(text, length);
+    return converted ? converted : g_utf8_make_valid(text, (gssize)length);
+}
+
 char *charset_to_utf8(const char *text, size_t length, const char *declared)
 {
     char *converted = convert_japanese(text, length);
     if (!converted && g_utf8_validate(text, (gssize)length, NULL))
         return g_strndup(text, length);
-    if (!converted && declared && name_is_plain(declared))
-        converted = convert(text, length, declared);
     if (!converted)
-        converted = convert_guessed(text, length);
-    return converted ? converted : g_utf8_make_valid(text, (gssize)length);
+        converted = convert_declared(text, length, declared);
+    return converted ? converted : convert_undeclared(text, length);
+}
+
+char *charset_decode(const char *text, size_t length, const char *declared)
+{
+    char *converted = convert_japanese(text, length);
+    if (!converted)
+        converted = convert_declared(text, length, declared);
+    return converted ? converted : charset_to_utf8(text, length, NULL);
 }

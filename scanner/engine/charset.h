@@ -13,4 +13,8 @@ void charset_preload(void);
  * guess among the charsets that mailers send undeclared. Bytes that fit nothing become U+FFFD. */
 char *charset_to_utf8(const char *text, size_t length, const char *declared);
 
+/* The same for text whose charset was declared for it, as in an encoded word: `declared` goes
+ * before everything else. */
+char *charset_decode(const char *text, size_t length, const char *declared);
+
 #endif

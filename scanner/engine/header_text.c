@@ -1,8 +1,9 @@
 #include "scanner/engine/header_text.h"
 
 #include "scanner/engine/charset.h"
+#include "scanner/engine/encoded_words.h"
 
-#include <gmime/gmime.h>
+#include <glib.h>
 #include <stdbool.h>
 #include <string.h>
 
@@ -51,11 +52,16 @@ char *header_text_unfold(const char *value, size_t length, const char *charset)
     return charset_to_utf8(line->str, line->len, charset);
 }
 
+char *header_text_parameters(const char *value, size_t length, const char *charset)
+{
+    g_autofree char *unfolded = header_text_unfold(value, length, charset);
+    return encoded_words_decode(unfolded, "\"\\");
+}
+
 char *header_text_decode(const char *value, size_t length, const char *charset)
 {
     g_autofree char *unfolded = header_text_unfold(value, length, charset);
-    g_autofree char *decoded = g_mime_utils_header_decode_text(NULL, unfolded);
-    char *text = g_utf8_make_valid(decoded ? decoded : unfolded, -1);
+    char *text = encoded_words_decode(unfolded, NULL);
     header_text_clean(text, HEADER_TEXT_CHARACTERS);
     return text;
 }

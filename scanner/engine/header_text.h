@@ -16,6 +16,11 @@ char *header_text_decode(const char *value, size_t length, const char *charset);
 /* The value unfolded and as UTF-8, its encoded words left alone: for structured fields. */
 char *header_text_unfold(const char *value, size_t length, const char *charset);
 
+/* The same for fields with parameters: encoded words, which must not stand in them but do, are
+ * decoded; a quotation mark or backslash in them becomes '_', so that it cannot end the parameter.
+ */
+char *header_text_parameters(const char *value, size_t length, const char *charset);
+
 /* Removes control characters, line separators and bidirectional overrides from UTF-8 text in place,
  * makes each run of white space one space, trims both ends and cuts at `most` characters. */
 void header_text_clean(char *text, size_t most);

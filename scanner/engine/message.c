@@ -29,9 +29,7 @@ static char *clean_name(const char *name)
 {
     if (!name || !*name)
         return NULL;
-    char *text = g_mime_utils_header_decode_text(NULL, name);
-    char *valid = g_utf8_make_valid(text ? text : name, -1);
-    g_free(text);
+    char *valid = g_utf8_make_valid(name, -1);
     header_text_clean(valid, MESSAGE_NAME_CHARACTERS);
     g_strdelimit(valid, "/", '_');
     if (*valid)
@@ -44,7 +42,7 @@ static void read_type(const struct header_field *field, struct content *content)
 {
     if (!field->value)
         return;
-    g_autofree char *text = header_text_unfold(field->value, field->length, NULL);
+    g_autofree char *text = header_text_parameters(field->value, field->length, NULL);
     GMimeContentType *type = g_mime_content_type_parse(NULL, text);
     if (!type)
         return;
@@ -64,7 +62,7 @@ static void read_disposition(const struct header_field *field, struct content *c
 {
     if (!field->value)
         return;
-    g_autofree char *text = header_text_unfold(field->value, field->length, content->charset);
+    g_autofree char *text = header_text_parameters(field->value, field->length, content->charset);
     GMimeContentDisposition *disposition = g_mime_content_disposition_parse(NULL, text);
     if (!disposition)
         return;

@@ -15,6 +15,8 @@
     90 /* per cent of the time; the rest is for answering before the timer kills                   \
         */
 #define WHOLE_MESSAGE "message"
+#define TOO_LARGE "the message is larger than the limit"
+#define BEGINNING (1u << 20) /* bytes of a message that is too large */
 
 struct scan {
     struct cl_engine *engine;
@@ -50,27 +52,35 @@ static bool is_safe_descriptor(int fd, const struct stat *status)
     return (flags & O_ACCMODE) == O_RDWR && seals >= 0 && (seals & F_SEAL_WRITE);
 }
 
-/* NULL with the reason in scan->result, or for an empty message. */
-static void *map_message(struct scan *scan, const struct engine_settings *settings)
+static const char *why_not(const struct scan_request *request, uint64_t limit)
+{
+    struct stat status;
+    if (fstat(request->message, &status) != 0 || !is_safe_descriptor(request->message, &status))
+        return "the message is not a read-only file";
+    if (status.st_size < 0 || (uint64_t)status.st_size != request->size)
+        return "the message does not have the size that was announced";
+    return request->size > limit ? TOO_LARGE : "";
+}
+
+/* The bytes to look at, NULL for none. Of a message that is too large only the beginning, which has
+ * the header. Where not all is there, scan->result says why. */
+static void *map_message(struct scan *scan, const struct engine_settings *settings, size_t *length)
 {
     const struct scan_request *request = scan->request;
-    const char *reason = NULL;
-    struct stat status;
-    void *data = NULL;
-    if (fstat(request->message, &status) != 0 || !is_safe_descriptor(request->message, &status))
-        reason = "the message is not a read-only file";
-    else if (status.st_size < 0 || (uint64_t)status.st_size != request->size)
-        reason = "the message does not have the size that was announced";
-    else if (request->size > settings->message_limit)
-        reason = "the message is larger than the limit";
-    else if (request->size > 0)
-        data = mmap(NULL, request->size, PROT_READ, MAP_PRIVATE, request->message, 0);
+    const char *reason = why_not(request, settings->message_limit);
+    snprintf(scan->result.reason, sizeof(scan->result.reason), "%s", reason);
+    *length = 0;
+    if (request->size == 0 || (*reason && strcmp(reason, TOO_LARGE) != 0))
+        return NULL;
+    size_t wanted = *reason ? BEGINNING : request->size;
+    if (wanted > request->size)
+        wanted = request->size;
+    void *data = mmap(NULL, wanted, PROT_READ, MAP_PRIVATE, request->message, 0);
     if (data == MAP_FAILED) {
-        data = NULL;
-        reason = "the message cannot be read";
+        snprintf(scan->result.reason, sizeof(scan->result.reason), "the message cannot be read");
+        return NULL;
     }
-    if (reason)
-        snprintf(scan->result.reason, sizeof(scan->result.reason), "%s", reason);
+    *length = wanted;
     return data;
 }
 
@@ -172,12 +182,17 @@ static void scan_unrecognised(struct scan *scan)
     scan_parts(scan, &scan->result);
     if (milliseconds_left(scan) == 0 && !*scan->result.reason)
         snprintf(scan->result.reason, sizeof(scan->result.reason), "the time was over");
+    if (scan->message->cut && !*scan->result.reason)
+        snprintf(scan->result.reason, sizeof(scan->result.reason),
+                 "the message has too many parts");
 }
 
 static void scan_bytes(struct scan *scan, const void *data, size_t length)
 {
     struct malware_scan how = {scan->engine, milliseconds_left(scan), false};
     scan->message = message_parse(data, length);
+    if (*scan->result.reason)
+        return;
     malware_scan(&how, data, length, &scan->result);
     for (size_t i = 0; i < scan->result.find_count; i++)
         scan->result.finds[i].part[0] = '\0';
@@ -199,12 +214,12 @@ json_t *scan_message(struct cl_engine *engine, const struct engine_settings *set
         .begin_us = begin,
         .stop_us = begin + (int64_t)request->seconds * 1000000 / 100 * CLAMAV_SHARE,
     };
-    void *data = map_message(&scan, settings);
-    if (data || !*scan.result.reason)
-        scan_bytes(&scan, data ? data : "", data ? request->size : 0);
+    size_t length;
+    void *data = map_message(&scan, settings, &length);
+    scan_bytes(&scan, data ? data : "", length);
     json_t *result = answer(&scan);
     message_free(scan.message);
     if (data)
-        munmap(data, request->size);
+        munmap(data, length);
     return result;
 }
