@@ -29,13 +29,33 @@ static const char *const candidates[] = {
     "CP932", "EUC-JP", "GB18030", "BIG5", "EUC-KR", "KOI8-R", "windows-1251", "windows-1252",
 };
 
-void charset_preload(void)
+struct charset_converters {
+    iconv_t pairs[G_N_ELEMENTS(preloaded)][2];
+};
+
+static void close_converter(iconv_t converter)
 {
-    /* The descriptors stay open on purpose: a module without users would be unloaded. */
+    if (converter != (iconv_t)-1)
+        iconv_close(converter);
+}
+
+struct charset_converters *charset_preload(void)
+{
+    struct charset_converters *converters = g_new(struct charset_converters, 1);
     for (size_t i = 0; i < G_N_ELEMENTS(preloaded); i++) {
-        iconv_open("UTF-8", preloaded[i]);
-        iconv_open(preloaded[i], "UTF-8");
+        converters->pairs[i][0] = iconv_open("UTF-8", preloaded[i]);
+        converters->pairs[i][1] = iconv_open(preloaded[i], "UTF-8");
     }
+    return converters;
+}
+
+void charset_release(struct charset_converters *converters)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(preloaded); i++) {
+        close_converter(converters->pairs[i][0]);
+        close_converter(converters->pairs[i][1]);
+    }
+    g_free(converters);
 }
 
 static bool name_is_plain(const char *name)

@@ -4,9 +4,12 @@
 
 #include <stddef.h>
 
-/* Opens the converters that mail needs and keeps them for the life of the process, so that a
- * sandboxed child, which can open no file, finds them loaded. Call before forking workers. */
-void charset_preload(void);
+struct charset_converters;
+
+/* Opens the converters that mail needs, so that a sandboxed child, which can open no file, finds
+ * them loaded. They stay loaded until the result is released. Call before forking workers. */
+struct charset_converters *charset_preload(void);
+void charset_release(struct charset_converters *converters);
 
 /* The text as valid UTF-8, NUL-terminated, never NULL; free with g_free. In this order: ISO-2022-JP
  * by its escapes, UTF-8 where it is valid, `declared` (NULL: none) where the text fits it, the best

@@ -1,7 +1,6 @@
 #include "scanner/engine/generation_load.h"
 
 #include "common/log.h"
-#include "scanner/engine/charset.h"
 #include "scanner/engine/malware.h"
 #include "scanner/engine/scratch.h"
 
@@ -44,14 +43,14 @@ static void tell_message(enum cl_msg severity, const char *full, const char *tex
         log_debug("libclamav: %.*s", length, text);
 }
 
-static bool start_libraries(struct error *error)
+static bool start_libraries(struct generation_load *load, struct error *error)
 {
     cl_set_clcb_msg(tell_message);
     cl_error_t code = cl_init(CL_INIT_DEFAULT);
     if (code != CL_SUCCESS)
         return error_set(error, ERROR_INTERNAL, "libclamav", "cannot start: %s", cl_strerror(code));
     g_mime_init();
-    charset_preload();
+    load->converters = charset_preload();
     tzset();
     return setenv("RAYON_NUM_THREADS", "1", 1) == 0; /* of image decoding: one thread a worker */
 }
@@ -94,6 +93,6 @@ bool generation_load(const struct generation_start *start, struct generation_loa
                      struct error *error)
 {
     *load = (struct generation_load){0};
-    return start_libraries(error) && load_signatures(start, load, error) &&
+    return start_libraries(load, error) && load_signatures(start, load, error) &&
            warm_up(start, load, error);
 }

@@ -4,12 +4,14 @@
 #define GATEHOUSE_SCANNER_ENGINE_GENERATION_LOAD_H
 
 #include "common/error.h"
+#include "scanner/engine/charset.h"
 #include "scanner/engine/generation.h"
 
 struct generation_load {
     struct cl_engine *engine;
     struct signatures_info info;
-    char problem[700]; /* why something is missing though it serves; "" */
+    struct charset_converters *converters; /* kept for the workers */
+    char problem[700];                     /* why something is missing though it serves; "" */
 };
 
 bool generation_load(const struct generation_start *start, struct generation_load *load,

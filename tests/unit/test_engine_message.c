@@ -314,9 +314,15 @@ static void damaged_messages_are_parsed_to_the_end(void **state)
 
 static int start_libraries(void **state)
 {
-    (void)state;
     g_mime_init();
-    charset_preload();
+    *state = charset_preload();
+    return 0;
+}
+
+static int stop_libraries(void **state)
+{
+    charset_release(*state);
+    g_mime_shutdown();
     return 0;
 }
 
@@ -342,5 +348,5 @@ int main(void)
         cmocka_unit_test(fields_beyond_the_header_limit_are_not_read),
         cmocka_unit_test(damaged_messages_are_parsed_to_the_end),
     };
-    return cmocka_run_group_tests_name("engine: message", tests, start_libraries, NULL);
+    return cmocka_run_group_tests_name("engine: message", tests, start_libraries, stop_libraries);
 }

@@ -50,7 +50,7 @@ static uint32_t crc32_of(const unsigned char *data, size_t length)
 static void put(GString *out, uint32_t value, int bytes)
 {
     for (int i = 0; i < bytes; i++)
-        g_string_append_c(out, (char)(value >> 8 * i));
+        g_string_append_c(out, i < 4 ? (char)(value >> 8 * i) : 0);
 }
 
 static void put_entry(GString *out, const char *name, const GString *data)
