@@ -238,10 +238,9 @@ static void serve_connection(struct worker *worker, int connection)
         /* libfcgi takes a connection that ended amid the parameters for the end of them. */
         if (FCGX_GetError(cgi.in) == 0)
             serve(worker->fastcgi, &cgi);
-        /* A thread must not be held by a web server that keeps its idle connections. */
-        cgi.keepConnection = 0;
         FCGX_Finish_r(&cgi);
     }
+    /* Closed also where the web server would keep it: idle connections must not hold threads. */
     FCGX_Free(&cgi, 1);
     mark_idle(worker);
 }

@@ -123,6 +123,7 @@ static void values_where_escaping_cannot_protect_are_refused(void **state)
     /* What a section may leave out must not hide where the value stands. */
     expect_refused("<a onclick{{#s}} title{{/s}}=\"{{x}}\">", "page.html:1", "code");
     expect_refused("<a style=\"{{#s}}\" title=\"{{/s}}{{x}}\">", "page.html:1", "code");
+    expect_refused("<a title=\"{{#s}}\" style=\"{{/s}}{{x}}\">", "page.html:1", "code");
     expect_refused("<a{{#s}} b{{/s}}c=\"{{x}}\">", "page.html:1", "name of an element");
     expect_refused("<a {{#s}}><script {{/s}}>{{x}}", "page.html:1", "halfway");
     expect_refused("<{{#s}}p{{/s}}{{#t}}script{{/t}}>{{x}}", "page.html:1", "halfway");
