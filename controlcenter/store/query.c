@@ -78,11 +78,19 @@ static enum error_code code_of(const char *state)
     return ERROR_INTERNAL;
 }
 
+static bool is_under_way(const PGconn *connection)
+{
+    return PQtransactionStatus(connection) == PQTRANS_ACTIVE;
+}
+
 bool store_query_error(PGconn *connection, const PGresult *result, struct error *error)
 {
     const char *state = result ? PQresultErrorField(result, PG_DIAG_SQLSTATE) : NULL;
     const char *text = state ? PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY) : NULL;
     enum error_code code = state ? code_of(state) : ERROR_UNAVAILABLE;
+    if (!result && is_under_way(connection))
+        return error_set(error, ERROR_TIMEOUT, "database", "no answer within %d s",
+                         LONGEST_MS / 1000);
     if (PQstatus(connection) != CONNECTION_OK)
         code = ERROR_UNAVAILABLE;
     if (!text || !*text)
@@ -95,23 +103,21 @@ bool store_query_error(PGconn *connection, const PGresult *result, struct error 
 bool store_is_data_error(const PGresult *result)
 {
     const char *state = result ? PQresultErrorField(result, PG_DIAG_SQLSTATE) : NULL;
-    return state && (strncmp(state, "22", 2) == 0 || strncmp(state, "23", 2) == 0 ||
-                     strncmp(state, "54", 2) == 0);
+    return state && (strncmp(state, "22", 2) == 0 || strncmp(state, "54", 2) == 0);
 }
 
 /* --- statements --- */
 
-PGresult *store_next_result(PGconn *connection, bool *timed_out)
+/* The next result of what was sent. NULL where there is none, and where the time is over: then the
+ * statement is still under way, and store_give closes the connection for that. */
+static PGresult *next_result(PGconn *connection)
 {
     int64_t deadline = timestamp_monotonic_ms() + LONGEST_MS;
-    *timed_out = false;
     while (PQisBusy(connection)) {
         struct pollfd wait = {.fd = PQsocket(connection), .events = POLLIN};
         int64_t left = deadline - timestamp_monotonic_ms();
-        if (left <= 0) {
-            *timed_out = true;
+        if (left <= 0)
             return NULL;
-        }
         /* A failure shows in the result: PQisBusy is false on a broken connection. */
         if (poll(&wait, 1, (int)left) > 0 && !PQconsumeInput(connection))
             break;
@@ -119,33 +125,39 @@ PGresult *store_next_result(PGconn *connection, bool *timed_out)
     return PQgetResult(connection);
 }
 
-/* A connection that timed out still has its statement under way; store_give closes it for that. */
-static PGresult *only_result(PGconn *connection, bool *timed_out)
+PGresult *store_last_result(PGconn *connection)
 {
-    PGresult *result = store_next_result(connection, timed_out), *further;
+    PGresult *result = next_result(connection), *further;
     if (PQresultStatus(result) == PGRES_COPY_IN)
         return result;
-    while (!*timed_out && (further = store_next_result(connection, timed_out)) != NULL)
+    while (result && (further = next_result(connection)) != NULL)
         PQclear(further);
     return result;
+}
+
+PGresult *store_execute(PGconn *connection, const char *sql,
+                        const struct store_parameters *parameters)
+{
+    int count = parameters ? parameters->count : 0;
+    const char *const *values = parameters ? parameters->values : NULL;
+    if (!PQsendQueryParams(connection, sql, count, NULL, values, NULL, NULL, 0))
+        return NULL;
+    return store_last_result(connection);
+}
+
+bool store_succeeded(const PGresult *result)
+{
+    ExecStatusType status = PQresultStatus(result);
+    return status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK || status == PGRES_COPY_IN;
 }
 
 PGresult *store_query(PGconn *connection, const char *sql,
                       const struct store_parameters *parameters, struct error *error)
 {
-    bool timed_out = false;
-    PGresult *result = NULL;
-    if (PQsendQueryParams(connection, sql, parameters ? parameters->count : 0, NULL,
-                          parameters ? parameters->values : NULL, NULL, NULL, 0))
-        result = only_result(connection, &timed_out);
-    ExecStatusType status = PQresultStatus(result);
-    if (!timed_out &&
-        (status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK || status == PGRES_COPY_IN))
+    PGresult *result = store_execute(connection, sql, parameters);
+    if (store_succeeded(result))
         return result;
-    if (timed_out)
-        error_set(error, ERROR_TIMEOUT, "database", "no answer within %d s", LONGEST_MS / 1000);
-    else
-        store_query_error(connection, result, error);
+    store_query_error(connection, result, error);
     PQclear(result);
     return NULL;
 }
@@ -210,8 +222,7 @@ bool store_finish(struct store_transaction *transaction, bool ok, struct error *
     PGconn *connection = transaction->connection;
     if (ok)
         ok = commit(connection, error);
-    else if (PQstatus(connection) == CONNECTION_OK &&
-             PQtransactionStatus(connection) != PQTRANS_ACTIVE)
+    else if (PQstatus(connection) == CONNECTION_OK && !is_under_way(connection))
         store_run(connection, "ROLLBACK", NULL, NULL);
     store_give(transaction->store, connection);
     if (ok && transaction->version)

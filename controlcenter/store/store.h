@@ -1,9 +1,10 @@
 /* The Control Center's tables as typed functions. Pages and the fleet know no SQL.
  *
  * Every function takes a connection from the store's pool, works in one transaction and gives it
- * back. Where the database is away it fails at once with ERROR_UNAVAILABLE, and the pool reconnects.
- * Thread-safe. Lists come as arrays that the caller frees with the function named beside them; text
- * members of rows are owned by the list. Times are milliseconds since 1970 UTC; 0 means never. */
+ * back. Where the database is away it fails at once with ERROR_UNAVAILABLE, and the pool
+ * reconnects. Thread-safe. Lists come as arrays that the caller frees with the function named
+ * beside them; text members of rows are owned by the list. Times are milliseconds since 1970 UTC; 0
+ * means never. */
 #ifndef GATEHOUSE_CONTROLCENTER_STORE_STORE_H
 #define GATEHOUSE_CONTROLCENTER_STORE_STORE_H
 
@@ -16,21 +17,22 @@
 
 struct store;
 
-/* Opens a pool of at most `connections` to the libpq connection string (several hosts allowed). Does
- * not fail while the database is away; only on a malformed string. */
+/* Opens a pool of at most `connections` to the libpq connection string (several hosts allowed).
+ * Does not fail while the database is away; only on a malformed string. */
 struct store *store_open(const char *conninfo, unsigned connections, struct error *error);
 void store_close(struct store *store);
 /* True where a query works now. */
 bool store_ping(struct store *store, struct error *error);
-/* Applies the numbered files of `folder` that the database does not have yet, each in a transaction,
- * under an advisory lock. Refuses a database that is newer than the files. */
+/* Applies the numbered files of `folder` that the database does not have yet, each in a
+ * transaction, under an advisory lock. Refuses a database that is newer than the files. */
 bool store_migrate(struct store *store, const char *folder, struct error *error);
 
 /* --- settings.c: key to JSON value; the CA, configuration keys and policies live here --- */
 /* NULL with ERROR_NOT_FOUND where the key is missing. Caller owns the value. */
 json_t *store_setting_get(struct store *store, const char *key, struct error *error);
-/* `administrator` (a name) goes to the administrators' log with the old and the new value; keys that
- * begin with "secret." are logged without values. Where `is_configuration` the version rises. */
+/* `administrator` (a name) goes to the administrators' log with the old and the new value; keys
+ * that begin with "secret." are logged without values. Where `is_configuration` the version rises.
+ */
 bool store_setting_put(struct store *store, const char *key, const json_t *value,
                        const char *administrator, bool is_configuration, struct error *error);
 /* Puts only where the key is missing; *created says which. For first-start material. */
@@ -83,7 +85,7 @@ struct store_scanner {
     char id[37];
     char host_name[256];
     int64_t enrolled_at;
-    int64_t seen_at;             /* last poll */
+    int64_t seen_at;               /* last poll */
     int64_t configuration_version; /* that it runs */
     int64_t wanted_version;        /* that it should run */
     int64_t failed_version;        /* 0: none */
@@ -95,8 +97,8 @@ struct store_scanner {
 /* Token: secret's SHA-256 in hex; valid until expires_at; for one enrolment. */
 bool store_enrolment_create(struct store *store, const char *secret_hash, const char *host_name,
                             int64_t expires_at, const char *administrator, struct error *error);
-/* Uses the token up and creates the scanner with the `smtp` settings. ERROR_DENIED: unknown, used or
- * expired. `host_name` is what the token was made for. */
+/* Uses the token up and creates the scanner with the `smtp` settings. ERROR_DENIED: unknown, used
+ * or expired. `host_name` is what the token was made for. */
 bool store_enrolment_use(struct store *store, const char *secret_hash, const json_t *smtp,
                          char scanner_id[37], char host_name[256], struct error *error);
 bool store_scanner_list(struct store *store, struct store_scanner **scanners, size_t *count,
@@ -140,8 +142,8 @@ int64_t store_configuration_wait(struct store *store, int64_t above, int wait_ms
 /* --- audit.c --- */
 /* Writes a batch of events of docs/architecture.md, in order, in one transaction; events with a seq
  * at or below the stream's position are passed over; *last_seq is the position afterwards. An event
- * that breaks the form is kept in audit_rejected with the reason and does not stop the others. A gap
- * (seq above position + 1) is ERROR_PROTOCOL, nothing written. */
+ * that breaks the form is kept in audit_rejected with the reason and does not stop the others. A
+ * gap (seq above position + 1) is ERROR_PROTOCOL, nothing written. */
 bool store_audit_write(struct store *store, const char *scanner_id, const char *stream,
                        const json_t *events, int64_t *last_seq, struct error *error);
 bool store_audit_position(struct store *store, const char *scanner_id, const char *stream,
@@ -164,8 +166,8 @@ struct store_audit_message { /* one row of the list: one message */
     char scanner_host[256];
     char direction[9], peer_ip[46], verdict[33], action[33];
     char *sender, *subject;
-    char *recipients;  /* "a@example.com, b@example.com", cut after 3 with the count of the rest */
-    char *outcomes;    /* the recipients' states, counted: "2 delivered, 1 deferred" */
+    char *recipients; /* "a@example.com, b@example.com", cut after 3 with the count of the rest */
+    char *outcomes;   /* the recipients' states, counted: "2 delivered, 1 deferred" */
     int64_t size;
     int recipient_count;
 };

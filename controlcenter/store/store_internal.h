@@ -62,9 +62,13 @@ bool store_run(PGconn *connection, const char *sql, const struct store_parameter
  * is tried again where the connection turns out to be broken. */
 PGresult *store_single(struct store *store, const char *sql,
                        const struct store_parameters *parameters, struct error *error);
-/* The next result of what was sent, or NULL where there is none. Waits no longer than a statement
- * may take; *timed_out says that it did. */
-PGresult *store_next_result(PGconn *connection, bool *timed_out);
+/* The same as store_query with the result as it is: NULL, a failure or a success. */
+PGresult *store_execute(PGconn *connection, const char *sql,
+                        const struct store_parameters *parameters);
+bool store_succeeded(const PGresult *result);
+/* The result of what was sent by other means (the end of a COPY); for no longer than a statement
+ * may take. */
+PGresult *store_last_result(PGconn *connection);
 /* Translates what the server or the connection says. Returns false. */
 bool store_query_error(PGconn *connection, const PGresult *result, struct error *error);
 /* True where the error comes from the data of the statement and would come again. */
