@@ -148,8 +148,6 @@ void static_file_serve(int webroot, const char *name, const struct http_request 
     http_add_header(response, "ETag", etag);
     http_add_header(response, "Cache-Control", "public, max-age=3600");
     snprintf(response->content_type, sizeof response->content_type, "%s", content_type(name));
-    if (none_match_fails(http_header(request, "If-None-Match"), etag)) {
+    if (none_match_fails(http_header(request, "If-None-Match"), etag))
         response->status = 304;
-        buffer_clear(&response->body);
-    }
 }

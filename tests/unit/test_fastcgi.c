@@ -208,6 +208,10 @@ static void requests_come_through_nginx(void **state)
         assert_non_null(strstr(text, "Content-Type=application/x-www-form-urlencoded a=1+ 2 c= d"));
         assert_int_equal(curl(*web, "-i --head", "/echo", text, sizeof text), 200);
         assert_non_null(strstr(text, "Content-Length: "));
+        assert_int_equal(curl(*web, "-i -H 'If-None-Match: *'", "/static/a.css", text, sizeof text),
+                         304);
+        assert_non_null(strstr(text, "ETag: \""));
+        assert_string_equal(strstr(text, "\r\n\r\n"), "\r\n\r\n");
         assert_int_equal(curl(*web, "", "/echo/a%20b", text, sizeof text), 200);
         assert_non_null(strstr(text, "path=/echo/a b "));
     }
@@ -524,7 +528,11 @@ static int prepare(void **state)
     unix_web = free_port();
     tcp_web = free_port();
     snprintf(address, sizeof address, "127.0.0.1:%u", tcp_port);
-    router = http_router_new(routes, NULL, NULL, NULL);
+    char file[64];
+    snprintf(file, sizeof file, "%s/a.css", folder);
+    if (!file_write_atomic(file, "a{}", 3, 0600, &error))
+        return -1;
+    router = http_router_new(routes, NULL, folder, NULL);
     by_unix = http_fastcgi_start(socket_path, 3, BODY_LIMIT, router, &error);
     by_tcp = http_fastcgi_start(address, 3, BODY_LIMIT, router, &error);
     if (!router || !by_unix || !by_tcp)

@@ -575,7 +575,6 @@ static void a_client_that_has_the_file_is_told_so(void **state)
         talk(&one, router, "GET", "/static/a.css", "If-None-Match", list);
         if (one.response.status != (matches ? 304 : 200))
             fail_msg("%s: %d", list, one.response.status);
-        assert_int_equal(one.response.body.length, matches ? 0 : 3);
         assert_string_equal(header(&one, "ETag"), etag);
         end(&one);
     }

@@ -411,6 +411,20 @@ static void head_and_bodiless_answers_have_no_body(void **state)
     assert_string_equal(strstr(text, "\r\n\r\n"), "\r\n\r\n");
 }
 
+static void an_unchanged_file_is_answered_without_its_body(void **state)
+{
+    static const char sent[] = "GET /static/a.css HTTP/1.1\r\nHost: a\r\nIf-None-Match: *\r\n\r\n"
+                               "GET /echo/2 HTTP/1.1\r\n" END;
+    char text[8192];
+    (void)state;
+    raw_exchange(http_server_port(pool), sent, sizeof sent - 1, text, sizeof text);
+    assert_int_equal(status_of(text), 304);
+    assert_non_null(strstr(text, "ETag: \""));
+    assert_non_null(strstr(text, "Content-Length: 3\r\n"));
+    assert_non_null(strstr(text, "\r\n\r\nHTTP/1.1 200 OK\r\n"));
+    assert_non_null(strstr(text, "path=/echo/2 "));
+}
+
 /* A POST of `length` bytes, as it is or in chunks of 100. */
 static int post_status(unsigned port, size_t length, bool chunked, bool expect_continue)
 {
@@ -613,7 +627,8 @@ static int prepare(void **state)
     new_client("strange", "scanner\n1", X509_USE_CLIENT, ca_key, ca);
     free(other_key);
     free(other);
-    router = http_router_new(routes, NULL, NULL, NULL);
+    keep("a.css", "a{}");
+    router = http_router_new(routes, NULL, folder, NULL);
     struct http_server_options of_pool = options(2), of_threads = options(0);
     of_threads.client_ca = ca;
     pool = http_server_start(&of_pool, router, &error);
@@ -635,6 +650,9 @@ static int tidy(void **state)
         snprintf(path, sizeof path, "%s/%s.crt", folder, made[i]);
         unlink(path);
     }
+    char file[256];
+    snprintf(file, sizeof file, "%s/a.css", folder);
+    unlink(file);
     free(ca);
     free(ca_key);
     free(server_key);
@@ -652,6 +670,7 @@ int main(void)
         cmocka_unit_test(a_refused_body_is_not_read_as_the_next_request),
         cmocka_unit_test(connections_are_kept_and_requests_pipelined),
         cmocka_unit_test(head_and_bodiless_answers_have_no_body),
+        cmocka_unit_test(an_unchanged_file_is_answered_without_its_body),
         cmocka_unit_test(bodies_over_the_limit_are_answered_413),
         cmocka_unit_test(headers_over_the_limit_are_answered_431),
         cmocka_unit_test(old_tls_is_refused),
