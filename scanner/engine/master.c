@@ -174,6 +174,7 @@ static void step(struct master *master)
     control_handle(master->control, fds + own, count - own);
     check_signatures(master);
     master_start_wanted(master);
+    master_answer_handover(master);
     master_kill_late(master);
 }
 

@@ -31,12 +31,21 @@ struct generation_entry {
     int64_t kill_at_ms;   /* when it is no longer waited for */
 };
 
+/* A reload is answered when no worker with the old signatures takes a message any more, or when the
+ * old generation takes long to end because of the scan that it finishes. */
+struct handover {
+    uint64_t number; /* of the generation that took over; 0: nothing to answer */
+    uint64_t old;    /* the one that ends */
+    int64_t answer_at_ms;
+};
+
 struct master {
     char state[ENGINE_PATH_SIZE];
     int listener;
     int signals;
     struct control *control;
     struct generation_entry generations[MASTER_GENERATIONS];
+    struct handover handover;
     uint64_t next_number; /* of the generation that is started next */
     bool start_wanted;    /* start one as soon as there is room */
     int64_t start_at_ms;  /* and not before */
@@ -65,12 +74,14 @@ enum reload_outcome master_reload(struct master *master, bool force, uint64_t *n
 
 /* Starts the wanted generation where there is room and its time has come. */
 void master_start_wanted(struct master *master);
-/* Takes what a generation said on its socket. */
+/* Takes what a generation that loads said on its socket. */
 void master_hear(struct master *master, struct generation_entry *entry);
 /* Collects processes that ended. */
 void master_reap(struct master *master);
 /* Tells every generation to end; at `kill_at_ms` it is killed. */
 void master_end_all(struct master *master, int64_t kill_at_ms);
+/* Answers those who wait for a reload whose time has come. */
+void master_answer_handover(struct master *master);
 /* Kills generations that do not end in time. */
 void master_kill_late(struct master *master);
 

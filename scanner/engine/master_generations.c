@@ -16,8 +16,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define LOAD_MS 600000     /* most time of loading the signatures */
-#define RETRY_MS 10000     /* between attempts while nothing serves */
+#define LOAD_MS 600000 /* most time of loading the signatures */
+#define RETRY_MS 10000 /* between attempts while nothing serves */
+#define HANDOVER_MS 2000
 #define END_GRACE_MS 10000 /* beyond the time of a scan */
 
 struct generation_entry *master_find(struct master *master, enum generation_state state)
@@ -213,36 +214,61 @@ void master_kill_late(struct master *master)
 
 /* --- news --- */
 
+static void finish_handover(struct master *master)
+{
+    uint64_t number = master->handover.number;
+    cleanup_json json_t *reply =
+        json_pack("{s:b,s:I,s:b}", "ok", 1, "generation", (json_int_t)number, "changed", 1);
+    master->handover.number = 0;
+    if (number != 0)
+        control_generation_ended(master->control, number, reply);
+}
+
+void master_answer_handover(struct master *master)
+{
+    if (master->handover.number != 0 && timestamp_monotonic_ms() >= master->handover.answer_at_ms)
+        finish_handover(master);
+}
+
 static void take_over(struct master *master, struct generation_entry *entry, const json_t *ready)
 {
     const char *problem = json_string_value(json_object_get(ready, "problem"));
     struct generation_entry *old = master_find(master, GENERATION_ACTIVE);
-    cleanup_json json_t *reply =
-        json_pack("{s:b,s:I,s:b}", "ok", 1, "generation", (json_int_t)entry->number, "changed", 1);
+    int64_t now = timestamp_monotonic_ms();
+    finish_handover(master);
     entry->signatures = json_incref(json_object_get(ready, "signatures"));
     entry->state = GENERATION_ACTIVE;
     set_problem(master, problem ? problem : "");
-    if (old)
-        tell_to_end(old,
-                    timestamp_monotonic_ms() + old->settings.scan_seconds * 1000 + END_GRACE_MS);
     log_info("generation %llu serves: %lld signatures, %d workers",
              (unsigned long long)entry->number,
              (long long)json_integer_value(json_object_get(entry->signatures, "count")),
              entry->settings.workers);
-    control_generation_ended(master->control, entry->number, reply);
+    master->handover = (struct handover){entry->number, old ? old->number : 0, now + HANDOVER_MS};
+    if (old)
+        tell_to_end(old, now + old->settings.scan_seconds * 1000 + END_GRACE_MS);
+    else
+        finish_handover(master);
+}
+
+static json_t *receive(struct generation_entry *entry)
+{
+    int descriptor = -1;
+    json_t *packet = ipc_packet_receive(entry->socket, &descriptor, NULL);
+    const char *failed = json_string_value(json_object_get(packet, "failed"));
+    if (descriptor >= 0)
+        close(descriptor);
+    if (failed)
+        snprintf(entry->failure, sizeof(entry->failure), "%s", failed);
+    return packet;
 }
 
 void master_hear(struct master *master, struct generation_entry *entry)
 {
-    int descriptor = -1;
-    cleanup_json json_t *packet = ipc_packet_receive(entry->socket, &descriptor, NULL);
+    cleanup_json json_t *packet = receive(entry);
     const json_t *ready = json_object_get(packet, "ready");
-    const char *failed = json_string_value(json_object_get(packet, "failed"));
-    if (ready && entry->state == GENERATION_LOADING)
+    if (ready)
         take_over(master, entry, ready);
-    else if (failed)
-        snprintf(entry->failure, sizeof(entry->failure), "%s", failed);
-    else if (!packet && entry->state == GENERATION_LOADING)
+    else if (!packet)
         kill(entry->pid, SIGKILL); /* it closed its end without a word */
 }
 
@@ -264,7 +290,7 @@ static void note_end(struct master *master, struct generation_entry *entry, int 
     uint64_t number = entry->number, fingerprint = entry->fingerprint;
     char text[700];
     if (state == GENERATION_LOADING && !*entry->failure)
-        master_hear(master, entry); /* its last packet may still be there */
+        json_decref(receive(entry)); /* why it failed may still be there */
     describe_end(entry, status, text);
     master->ended_scans += atomic_load(&entry->board->scans);
     board_free(entry->board);
@@ -273,6 +299,8 @@ static void note_end(struct master *master, struct generation_entry *entry, int 
         close(entry->socket);
     *entry = (struct generation_entry){.socket = -1};
     scratch_sweep(master->state, false);
+    if (number == master->handover.old)
+        finish_handover(master);
     if (master->stopping || state == GENERATION_ENDING)
         return;
     if (state == GENERATION_LOADING) {

@@ -226,7 +226,8 @@ static void a_slow_scan_is_unscannable_in_time(void **state)
         length += (size_t)snprintf(text + length, room - length, "<a href='%zu'><b>\r\n", length);
     int fd = test_connect(&engine, NULL);
     json_t *result = test_scan_on(fd, text, length, 1);
-    if (result && strcmp(test_text(result, "verdict"), "clean") != 0) {
+    assert_non_null(result);
+    if (strcmp(test_text(result, "verdict"), "clean") != 0) {
         assert_string_equal(test_text(result, "verdict"), "unscannable");
         assert_string_equal(test_text(result, "reason"), "Heuristics.Limits.Exceeded.MaxScanTime");
     }
