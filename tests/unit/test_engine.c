@@ -1,6 +1,7 @@
 /* The life of the engine's processes: time-outs, deaths, reloads, the end. */
 #include "scanner/engine/engine_test_client.h"
 
+#include "common/signing.h"
 #include "scanner/engine/last_word.h"
 
 #include <dirent.h>
@@ -369,6 +370,39 @@ static void a_broken_configuration_is_refused_and_the_old_stays(void **state)
     expect_serving();
 }
 
+/* As the agent leaves it: a signed document and the key beside it. */
+static void write_configuration(int workers)
+{
+    char public_key[SIGNING_KEY_TEXT_SIZE], secret_key[SIGNING_SECRET_TEXT_SIZE], document[1024];
+    snprintf(document, sizeof(document),
+             "{\"format\":1,\"version\":7,\"scanner_id\":\"" TEST_ID "\","
+             "\"issued_at\":\"2026-01-31T12:00:00.000Z\",\"host_name\":\"mail.example.com\","
+             "\"smtp\":{\"inbound\":{\"listeners\":[{\"address\":\"127.0.0.1\",\"port\":2525}]},"
+             "\"outbound\":{\"listeners\":[]},\"delivery\":{}},\"domains\":[],\"policies\":{},"
+             "\"engine\":{\"workers\":%d,\"scan_seconds\":5}}",
+             workers);
+    assert_true(signing_new_keys(public_key, secret_key, NULL));
+    char *envelope = signing_seal(document, secret_key, NULL);
+    assert_non_null(envelope);
+    test_folder(&engine, "config");
+    test_write(&engine, "config/current.json", envelope);
+    test_write(&engine, "config/configuration.pub", public_key);
+    free(envelope);
+}
+
+static void the_configuration_sets_the_number_of_workers(void **state)
+{
+    (void)state;
+    struct error error = {0};
+    write_configuration(3);
+    json_t *reply = test_ask(&engine, "reload", &error);
+    if (!reply)
+        fail_msg("%s: %s", error.where, error.message);
+    json_decref(reply);
+    assert_int_equal(test_status_number(&engine, "workers"), 3);
+    expect_serving();
+}
+
 struct load {
     atomic_bool stop;
     atomic_int scans, failures;
@@ -469,6 +503,7 @@ int main(void)
         WITH_ENGINE(a_custom_signature_works_after_a_reload),
         WITH_ENGINE(broken_signatures_are_refused_and_the_old_stay),
         WITH_ENGINE(broken_custom_signatures_do_not_keep_it_from_starting),
+        WITH_ENGINE(the_configuration_sets_the_number_of_workers),
         WITH_ENGINE(a_broken_configuration_is_refused_and_the_old_stays),
         cmocka_unit_test_setup(reloads_under_load_fail_no_scan, begin),
         cmocka_unit_test(a_known_verdict_outlives_the_process),
