@@ -38,45 +38,80 @@ static bool make_paths(const char *state, struct paths *paths, struct error *err
 
 /* --- handing it to the processes --- */
 
-/* False only where the process itself says no. One that is away reads the file when it starts, and
- * one that takes long is still loading. */
-static bool reload(const char *path, const char *name, struct error *error)
+/* Bits of `undelivered`. */
+#define MTA 1u
+#define ENGINE 2u
+#define ALL (MTA | ENGINE)
+
+enum delivery { DELIVERED, AWAY, REFUSED };
+
+/* REFUSED only where the process itself says no. One that is away reads the file when it starts,
+ * and one that takes long is still loading. */
+static enum delivery reload(const char *path, const char *name, struct error *error)
 {
     struct error local = {0};
-    char text[640];
     cleanup_json json_t *request = json_pack("{s:s}", "op", "reload");
     cleanup_json json_t *reply = ipc_request(path, request, RELOAD_MS, &local);
-    if (reply)
-        return true;
+    if (reply || local.code == ERROR_TIMEOUT)
+        return DELIVERED;
+    error_set(error, ERROR_INVALID, name, "%s", local.message);
     switch (local.code) {
     case ERROR_UNAVAILABLE:
     case ERROR_NOT_FOUND:
-    case ERROR_TIMEOUT:
     case ERROR_IO:
-        log_warning("%s does not take the configuration now: %s", name,
-                    error_text(&local, text, sizeof(text)));
-        return true;
+        return AWAY;
     default:
-        return error_set(error, ERROR_INVALID, name, "%s", local.message);
+        return REFUSED;
     }
 }
 
-static bool reload_all(const struct paths *paths, struct error *error)
+/* Asks the processes in `which`; *away are those that could not be asked. False where one refuses.
+ */
+static bool reload_some(const struct paths *paths, unsigned which, unsigned *away,
+                        struct error *error)
 {
-    return reload(paths->mta, "mta", error) && reload(paths->engine, "engine", error);
+    const struct {
+        unsigned bit;
+        const char *name;
+        const char *path;
+    } processes[] = {{MTA, "mta", paths->mta}, {ENGINE, "engine", paths->engine}};
+    *away = 0;
+    for (size_t i = 0; i < sizeof(processes) / sizeof(processes[0]); i++) {
+        enum delivery delivery = which & processes[i].bit
+                                     ? reload(processes[i].path, processes[i].name, error)
+                                     : DELIVERED;
+        if (delivery == REFUSED)
+            return false;
+        if (delivery == AWAY)
+            *away |= processes[i].bit;
+    }
+    return true;
+}
+
+static void note_delivery(struct configuration *configuration, unsigned away,
+                          const struct error *error)
+{
+    char text[640];
+    if (away && !configuration->undelivered)
+        log_info("a process does not take the configuration yet: %s",
+                 error_text(error, text, sizeof(text)));
+    configuration->delivery_attempts =
+        away && configuration->undelivered ? configuration->delivery_attempts + 1 : 0;
+    configuration->undelivered = away;
 }
 
 static void restore(const struct paths *paths, const char *previous, size_t length)
 {
     struct error error = {0};
     char text[640];
+    unsigned away;
     bool ok = previous ? file_write_atomic(paths->current, previous, length, FILE_MODE, &error)
                        : unlink(paths->current) == 0 ||
                              error_set_errno(&error, paths->current, "cannot be removed");
     if (!ok)
         log_error("the previous configuration cannot be put back: %s",
                   error_text(&error, text, sizeof(text)));
-    else if (previous && !reload_all(paths, &error))
+    else if (previous && !reload_some(paths, ALL, &away, &error))
         log_error("the previous configuration is refused too: %s",
                   error_text(&error, text, sizeof(text)));
 }
@@ -119,7 +154,8 @@ static int64_t claimed_version(const json_t *envelope)
 
 /* --- taking --- */
 
-static bool replace(const struct paths *paths, const char *envelope, struct error *error)
+static bool replace(struct configuration *configuration, const struct paths *paths,
+                    const char *envelope, struct error *error)
 {
     size_t length = 0;
     struct error local = {0};
@@ -133,9 +169,15 @@ static bool replace(const struct paths *paths, const char *envelope, struct erro
         return false;
     if (!file_write_atomic(paths->current, envelope, strlen(envelope), FILE_MODE, error))
         return false;
-    if (reload_all(paths, error))
+    struct error reason = {0};
+    unsigned away;
+    if (reload_some(paths, ALL, &away, &reason)) {
+        note_delivery(configuration, away, &reason);
         return true;
+    }
     restore(paths, previous, length);
+    if (error)
+        *error = reason;
     return false;
 }
 
@@ -153,10 +195,18 @@ static bool take(struct configuration *configuration, const json_t *envelope, st
     int64_t version = config->version;
     bool ok = check(configuration, config, error);
     config_free(config);
-    if (!ok || !replace(&paths, text, error))
+    if (!ok || !replace(configuration, &paths, text, error))
         return false;
     configuration->version = version;
     return true;
+}
+
+static void note_failure(struct configuration *configuration, int64_t version,
+                         const struct error *error)
+{
+    configuration->failed_version = version;
+    error_text(error, configuration->failed_reason, sizeof(configuration->failed_reason));
+    log_error("configuration %" PRId64 " refused: %s", version, configuration->failed_reason);
 }
 
 bool configuration_take(struct configuration *configuration, const json_t *envelope,
@@ -169,10 +219,7 @@ bool configuration_take(struct configuration *configuration, const json_t *envel
         log_info("configuration %" PRId64 " is in use", configuration->version);
         return true;
     }
-    configuration->failed_version = claimed_version(envelope);
-    error_text(&local, configuration->failed_reason, sizeof(configuration->failed_reason));
-    log_error("configuration %" PRId64 " refused: %s", configuration->failed_version,
-              configuration->failed_reason);
+    note_failure(configuration, claimed_version(envelope), &local);
     if (error)
         *error = local;
     return false;
@@ -188,18 +235,11 @@ static int64_t mta_version(const struct paths *paths)
     return json_is_integer(version) ? json_integer_value(version) : -1;
 }
 
-/* The change was cut off between the file and the processes: goes through with it, or back. */
-static void finish_change(struct configuration *configuration, const struct paths *paths)
+/* What runs was refused after all: the one before it takes its place. */
+static void go_back(struct configuration *configuration, const struct paths *paths)
 {
     struct error error = {0};
     size_t length = 0;
-    int64_t running = mta_version(paths);
-    if (running < 0 || running == configuration->version || reload_all(paths, &error))
-        return;
-    configuration->failed_version = configuration->version;
-    error_text(&error, configuration->failed_reason, sizeof(configuration->failed_reason));
-    log_error("configuration %" PRId64 " refused: %s", configuration->version,
-              configuration->failed_reason);
     cleanup_free char *previous = file_read(paths->previous, ENVELOPE_LIMIT, &length, NULL);
     struct scanner_config *config =
         previous ? config_load(paths->previous, paths->key, &error) : NULL;
@@ -208,6 +248,25 @@ static void finish_change(struct configuration *configuration, const struct path
     configuration->version = config->version;
     config_free(config);
     restore(paths, previous, length);
+}
+
+static void deliver(struct configuration *configuration, const struct paths *paths, unsigned which)
+{
+    struct error error = {0};
+    unsigned away = 0;
+    bool ok = reload_some(paths, which, &away, &error);
+    note_delivery(configuration, away, &error);
+    if (ok)
+        return;
+    note_failure(configuration, configuration->version, &error);
+    go_back(configuration, paths);
+}
+
+void configuration_deliver(struct configuration *configuration)
+{
+    struct paths paths;
+    if (configuration->undelivered && make_paths(configuration->state, &paths, NULL))
+        deliver(configuration, &paths, configuration->undelivered);
 }
 
 bool configuration_open(struct configuration *configuration, const char *state,
@@ -231,6 +290,11 @@ bool configuration_open(struct configuration *configuration, const char *state,
     }
     configuration->version = config->version;
     config_free(config);
-    finish_change(configuration, &paths);
+    /* The agent may have died between writing the file and handing it out. */
+    int64_t running = mta_version(&paths);
+    if (running < 0)
+        configuration->undelivered = MTA;
+    else if (running != configuration->version)
+        deliver(configuration, &paths, ALL);
     return true;
 }

@@ -16,6 +16,8 @@ struct configuration {
     int64_t version;        /* of config/current.json; 0: none */
     int64_t failed_version; /* the last one that was refused; 0: none */
     char failed_reason[641];
+    bool undelivered;      /* a process was away when the current one was handed out */
+    int delivery_attempts; /* since then */
 };
 
 /* Reads which version is current. A missing or broken file is version 0, so that the Control Center
@@ -23,6 +25,11 @@ struct configuration {
  * change), the change is finished. False only when the path is too long. */
 bool configuration_open(struct configuration *configuration, const char *state,
                         const char *scanner_id, struct error *error);
+
+/* Hands the current configuration again to processes that were away before: one may have looked for
+ * it just before it was written, and begun to listen just after. Nothing to do where all have it.
+ * Where one refuses it now, the previous one comes back and failed_version says so. */
+void configuration_deliver(struct configuration *configuration);
 
 /* Takes up an envelope {"document","signature"}. False with *error where it was refused: then the
  * configuration from before is in place, and failed_version and failed_reason say what was wrong.

@@ -10,6 +10,9 @@
 
 #define WAIT_SECONDS 15
 #define TIMEOUT_SECONDS (WAIT_SECONDS + 30)
+/* While a process that starts has not got its configuration yet, for so many polls. */
+#define SHORT_WAIT_SECONDS 1
+#define SHORT_WAITS 20
 /* A server that answers "nothing new" at once is asked no more often than this. */
 #define SHORTEST_MS 1000
 
@@ -30,6 +33,13 @@ static json_t *event_status(struct agent *agent)
     return status;
 }
 
+static int wait_seconds(const struct configuration *configuration)
+{
+    return configuration->undelivered && configuration->delivery_attempts < SHORT_WAITS
+               ? SHORT_WAIT_SECONDS
+               : WAIT_SECONDS;
+}
+
 static json_t *request_body(struct poller *poller)
 {
     const struct configuration *configuration = &poller->configuration;
@@ -40,7 +50,7 @@ static json_t *request_body(struct poller *poller)
                      (json_int_t)configuration->version, "failed_version",
                      (json_int_t)configuration->failed_version, "failed_reason",
                      configuration->failed_reason, "version", GATEHOUSE_VERSION, "wait_seconds",
-                     WAIT_SECONDS, "status", status);
+                     wait_seconds(configuration), "status", status);
 }
 
 /* False where the answer can be of no use and asking again at once would only repeat it. */
@@ -58,6 +68,7 @@ static bool take_answer(struct poller *poller, const json_t *answer, struct erro
 static bool poll_once(struct poller *poller, struct error *error)
 {
     int64_t started = timestamp_monotonic_ms();
+    configuration_deliver(&poller->configuration);
     cleanup_json json_t *body = request_body(poller);
     if (!body)
         return error_set(error, ERROR_INTERNAL, NULL, "out of memory");

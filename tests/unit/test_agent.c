@@ -710,6 +710,21 @@ static void a_change_that_was_cut_off_is_finished_at_the_next_start(void **argum
     assert_int_equal(scene->mta.version, 7);
 }
 
+static void a_process_that_was_away_gets_the_configuration_when_it_is_there(void **argument)
+{
+    struct scene *scene = *argument;
+    struct node node;
+    enrol_new(scene, &node);
+    mta_stop(&scene->mta);
+    struct agent *agent = agent_start(scene->state, NULL);
+    int64_t wanted = wanted_version(scene);
+    assert_true(wait_until(current_version(scene->state) == wanted, 5000) >= 0);
+    atomic_store(&scene->mta.stopping, false);
+    mta_start(&scene->mta, scene->state);
+    assert_true(wait_until(scene->mta.version == wanted, 5000) >= 0);
+    agent_stop(agent);
+}
+
 /* --- events --- */
 
 static size_t count_messages(struct scene *scene, const char *id)
@@ -877,6 +892,7 @@ int main(void)
         scene_test(a_change_in_the_store_reaches_the_scanner_within_a_second),
         scene_test(a_refused_configuration_is_taken_back_and_the_reason_shown),
         scene_test(the_control_center_may_be_away_at_the_start),
+        scene_test(a_process_that_was_away_gets_the_configuration_when_it_is_there),
         scene_test(only_newer_documents_for_this_scanner_with_a_good_signature_are_taken),
         scene_test(a_change_that_was_cut_off_is_finished_at_the_next_start),
         scene_test(every_event_arrives_once_over_restarts_of_the_control_center),
