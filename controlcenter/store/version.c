@@ -89,7 +89,7 @@ static bool is_stopping(struct store_watch *watch)
 /* What the database says counts, also where it is lower: it may have been restored. */
 static bool read_version(struct store_watch *watch, PGconn *connection)
 {
-    int64_t version;
+    int64_t version = 0;
     PGresult *result = store_query(connection, select_version, NULL, NULL);
     bool ok = result && take_version(result, &version, NULL);
     PQclear(result);
