@@ -146,20 +146,11 @@ static void launch(struct private_postgres *postgres)
     char data[80], sync[32];
     snprintf(data, sizeof(data), "%s/data", postgres->folder);
     snprintf(sync, sizeof(sync), "fsync=%s", postgres->durable ? "on" : "off");
-    const char *const arguments[] = {BIN "postgres",
-                                     "-D",
-                                     data,
-                                     "-k",
-                                     postgres->folder,
-                                     "-c",
-                                     "listen_addresses=",
-                                     "-c",
-                                     "max_connections=60",
-                                     "-c",
+    const char *const arguments[] = {BIN "postgres", "-D", data, "-k", postgres->folder, "-c",
+                                     "listen_addresses=", "-c", "max_connections=60", "-c",
                                      "max_wal_size=2GB",
-                                     "-c",
-                                     sync,
-                                     NULL};
+                                     /* not that of the store, nor that of the tests */
+                                     "-c", "timezone=Asia/Tokyo", "-c", sync, NULL};
     postgres->pid = start_program(postgres, arguments);
 }
 
@@ -258,6 +249,7 @@ struct store *private_postgres_store(struct private_postgres *postgres, unsigned
 char *private_postgres_text(struct private_postgres *postgres, const char *sql)
 {
     PGconn *connection = PQconnectdb(postgres->conninfo);
+    PQclear(PQexec(connection, "SET timezone = 'UTC'"));
     PGresult *result = PQexec(connection, sql);
     ExecStatusType status = PQresultStatus(result);
     char *text = NULL;

@@ -238,7 +238,7 @@ static void remove_folder(const struct folder *folder)
 
 static const char *schema_folder(void)
 {
-    static char path[512];
+    static _Thread_local char path[512];
     const char *root = getenv("SOURCE_ROOT");
     snprintf(path, sizeof(path), "%s/schema", root ? root : ".");
     return path;

@@ -310,14 +310,15 @@ static void fill_days(struct scene *scene, int days)
              " SELECT date_trunc('day', now()) - interval '1 day' * (n %% %d + 1) + interval '1 ms'"
              " * (n / %d), gen_random_uuid(), '" SCANNER "', 'user' || n || '@host' || n %% 977 ||"
              " '.example', 'subject number ' || md5(n::text), 'clean', '10.0.0.1'::inet + n %% 5000"
-             " FROM generate_series(1, 40000 * %d) n;"
+             " FROM generate_series(1, 20000 * %d) n;"
              "INSERT INTO audit_recipient (message_at, message_id, idx, address, state, changed_at)"
              " SELECT at, id, 0, 'r' || substr(md5(sender), 1, 12) || '@example.com',"
              " CASE WHEN sender LIKE 'user1234%%5@%%' THEN 'deferred' ELSE 'delivered' END, at"
-             " FROM audit_message;"
-             "ANALYZE audit_message, audit_recipient",
+             " FROM audit_message",
              days, days, days, days);
     count_of(scene, sql);
+    /* As autovacuum does: statistics, and the indexes' lists of what is not sorted in yet. */
+    count_of(scene, "VACUUM ANALYZE audit_message, audit_recipient");
 }
 
 static void rare_substrings_are_found_through_the_indexes_of_each_day(void **argument)
@@ -325,7 +326,7 @@ static void rare_substrings_are_found_through_the_indexes_of_each_day(void **arg
     struct scene *scene = *argument;
     fill_days(scene, 5);
     int64_t started = timestamp_monotonic_ms();
-    finds(scene, 1, .sender = "ser123456@");
+    finds(scene, 1, .sender = "ser87654@");
     finds(scene, 0, .sender = "zebra@zoo.example");
     finds(scene, 0, .recipient = "zebra@zoo.example", .limit = 50);
     finds(scene, 0, .subject = "no such subject", .limit = 50);
@@ -337,11 +338,11 @@ static void rare_substrings_are_found_through_the_indexes_of_each_day(void **arg
     finds(scene, 50, .sender = "user", .limit = 50);
     finds(scene, 50, .limit = 50);
     int64_t common = timestamp_monotonic_ms() - started;
-    print_message("200,000 messages: 7 rare searches %lld ms, 2 common ones %lld ms\n",
+    print_message("100,000 messages: 7 rare searches %lld ms, 2 common ones %lld ms\n",
                   (long long)rare, (long long)common);
     assert_true(rare < 1500);
     assert_true(common < 500);
-    assert_uses(scene, "sender_subject", (struct store_audit_query){.sender = "ser123456@"});
+    assert_uses(scene, "sender_subject", (struct store_audit_query){.sender = "ser87654@"});
     assert_uses(scene, "address", (struct store_audit_query){.recipient = "r00000", .limit = 50});
     assert_uses(scene, "state_message_at", (struct store_audit_query){.outcome = "deferred"});
     assert_uses(scene, "peer_ip", (struct store_audit_query){.peer_ip = "10.0.0.77"});
