@@ -3,17 +3,18 @@
 
 #include <string.h>
 
-#define ALIVE "seen_at > now() - interval '30 minutes' AND created_at > now() - interval '12 hours'"
+#define ALIVE                                                                                      \
+    "session.seen_at > now() - interval '30 minutes'"                                              \
+    " AND session.created_at > now() - interval '12 hours'"
 
 static const char delete_dead[] = "DELETE FROM session WHERE NOT (" ALIVE ")";
 static const char insert_session[] =
     "INSERT INTO session (token_hash, csrf, administrator_id, peer) VALUES ($1, $2, $3, $4)";
 static const char see_session[] =
-    "UPDATE session s SET seen_at = now() FROM administrator a"
-    " WHERE s.token_hash = $1 AND a.id = s.administrator_id"
-    " AND s.seen_at > now() - interval '30 minutes' AND s.created_at > now() - interval '12 hours'"
-    " RETURNING a.id, a.name, s.csrf, a.must_change_password, to_ms(s.created_at),"
-    " to_ms(s.seen_at), s.peer";
+    "UPDATE session SET seen_at = now() FROM administrator a"
+    " WHERE session.token_hash = $1 AND a.id = session.administrator_id AND " ALIVE
+    " RETURNING a.id, a.name, session.csrf, a.must_change_password, to_ms(session.created_at),"
+    " to_ms(session.seen_at), session.peer";
 static const char delete_session[] = "DELETE FROM session WHERE token_hash = $1";
 
 static bool check_text(const char *name, const char *text, size_t most, struct error *error)

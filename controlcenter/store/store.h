@@ -153,7 +153,7 @@ struct store_audit_query {
     const char *sender, *recipient, *subject; /* substrings regardless of case; NULL: any */
     const char *message_id;                   /* UUID or Message-ID header, exact */
     const char *peer_ip;                      /* exact */
-    const char *verdict, *outcome;            /* exact; outcome: a recipient's state */
+    const char *verdict, *outcome;            /* exact; outcome: a recipient's state (below) */
     const char *scanner_id;
     int64_t from, until; /* milliseconds; 0: open */
     int64_t before_time; /* keyset: rows older than this one; 0: from the newest */
@@ -171,6 +171,9 @@ struct store_audit_message { /* one row of the list: one message */
     int64_t size;
     int recipient_count;
 };
+/* States of a recipient: "to be scanned", "queued", "delivered", "deferred", "failed", "bounced",
+ * "deleted", "rejected", "refused", "aborted". A message of which no receipt is known has empty
+ * texts. ERROR_INVALID: a condition of no sense; ERROR_TIMEOUT: over 30 s, to be narrowed. */
 bool store_audit_search(struct store *store, const struct store_audit_query *query,
                         struct store_audit_message **messages, size_t *count, struct error *error);
 void store_audit_list_free(struct store_audit_message *messages, size_t count);
