@@ -1,0 +1,48 @@
+/* The handlers of the route table (routes.c), by the file that has them. */
+#ifndef GATEHOUSE_CONTROLCENTER_PAGES_HANDLERS_H
+#define GATEHOUSE_CONTROLCENTER_PAGES_HANDLERS_H
+
+#include "controlcenter/http/http.h"
+
+/* sign_in.c */
+void page_sign_in_form(struct http_request *request, struct http_response *response);
+void page_sign_in(struct http_request *request, struct http_response *response);
+void page_sign_out(struct http_request *request, struct http_response *response);
+
+/* account.c */
+void page_password_form(struct http_request *request, struct http_response *response);
+void page_password(struct http_request *request, struct http_response *response);
+
+/* dashboard.c */
+void page_dashboard(struct http_request *request, struct http_response *response);
+
+/* audit.c, audit_message.c */
+void page_audit(struct http_request *request, struct http_response *response);
+void page_audit_message(struct http_request *request, struct http_response *response);
+
+/* malware_policy.c */
+void page_malware_policy_form(struct http_request *request, struct http_response *response);
+void page_malware_policy(struct http_request *request, struct http_response *response);
+
+/* domains.c, domain_edit.c */
+void page_domains(struct http_request *request, struct http_response *response);
+void page_domain_new_form(struct http_request *request, struct http_response *response);
+void page_domain_new(struct http_request *request, struct http_response *response);
+void page_domain_form(struct http_request *request, struct http_response *response);
+void page_domain(struct http_request *request, struct http_response *response);
+void page_domain_remove_form(struct http_request *request, struct http_response *response);
+void page_domain_remove(struct http_request *request, struct http_response *response);
+void page_default_route_form(struct http_request *request, struct http_response *response);
+void page_default_route(struct http_request *request, struct http_response *response);
+
+/* hosts.c, host_add.c, host_settings.c */
+void page_hosts(struct http_request *request, struct http_response *response);
+void page_host(struct http_request *request, struct http_response *response);
+void page_host_remove_form(struct http_request *request, struct http_response *response);
+void page_host_remove(struct http_request *request, struct http_response *response);
+void page_host_new_form(struct http_request *request, struct http_response *response);
+void page_host_new(struct http_request *request, struct http_response *response);
+void page_host_settings_form(struct http_request *request, struct http_response *response);
+void page_host_settings(struct http_request *request, struct http_response *response);
+
+#endif

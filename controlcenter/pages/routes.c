@@ -1,0 +1,39 @@
+/* Every address of the console. */
+#include "controlcenter/pages/application.h"
+#include "controlcenter/pages/handlers.h"
+
+const struct http_route page_routes[] = {
+    {HTTP_GET, "/sign-in", HTTP_PUBLIC, page_sign_in_form},
+    {HTTP_POST, "/sign-in", HTTP_PUBLIC, page_sign_in},
+    {HTTP_POST, "/sign-out", HTTP_PASSWORD_ONLY, page_sign_out},
+    {HTTP_GET, "/account/password", HTTP_PASSWORD_ONLY, page_password_form},
+    {HTTP_POST, "/account/password", HTTP_PASSWORD_ONLY, page_password},
+
+    {HTTP_GET, "/", HTTP_SIGNED_IN, page_dashboard},
+    {HTTP_GET, "/audit", HTTP_SIGNED_IN, page_audit},
+    {HTTP_GET, "/audit/:id", HTTP_SIGNED_IN, page_audit_message},
+
+    {HTTP_GET, "/malware/policy", HTTP_SIGNED_IN, page_malware_policy_form},
+    {HTTP_POST, "/malware/policy", HTTP_SIGNED_IN, page_malware_policy},
+
+    {HTTP_GET, "/domains", HTTP_SIGNED_IN, page_domains},
+    {HTTP_GET, "/domains/new", HTTP_SIGNED_IN, page_domain_new_form},
+    {HTTP_POST, "/domains/new", HTTP_SIGNED_IN, page_domain_new},
+    {HTTP_GET, "/domains/default-route", HTTP_SIGNED_IN, page_default_route_form},
+    {HTTP_POST, "/domains/default-route", HTTP_SIGNED_IN, page_default_route},
+    {HTTP_GET, "/domains/named/:name", HTTP_SIGNED_IN, page_domain_form},
+    {HTTP_POST, "/domains/named/:name", HTTP_SIGNED_IN, page_domain},
+    {HTTP_GET, "/domains/named/:name/remove", HTTP_SIGNED_IN, page_domain_remove_form},
+    {HTTP_POST, "/domains/named/:name/remove", HTTP_SIGNED_IN, page_domain_remove},
+
+    {HTTP_GET, "/hosts", HTTP_SIGNED_IN, page_hosts},
+    {HTTP_GET, "/hosts/new", HTTP_SIGNED_IN, page_host_new_form},
+    {HTTP_POST, "/hosts/new", HTTP_SIGNED_IN, page_host_new},
+    {HTTP_GET, "/hosts/:id", HTTP_SIGNED_IN, page_host},
+    {HTTP_GET, "/hosts/:id/settings", HTTP_SIGNED_IN, page_host_settings_form},
+    {HTTP_POST, "/hosts/:id/settings", HTTP_SIGNED_IN, page_host_settings},
+    {HTTP_GET, "/hosts/:id/remove", HTTP_SIGNED_IN, page_host_remove_form},
+    {HTTP_POST, "/hosts/:id/remove", HTTP_SIGNED_IN, page_host_remove},
+
+    {HTTP_OTHER, NULL, HTTP_PUBLIC, NULL},
+};

@@ -1,0 +1,120 @@
+/* The queue's log: what is on disk, and the group commit.
+ *
+ * The folder holds segments `log-%016x` in order, each allocated whole before it is used, and
+ * `large/UUID` for bodies over QUEUE_LOG_INLINE_LIMIT. A segment is a header and records; a record
+ * is a fixed header, meta, events and body. Records are only ever appended; a message's state is
+ * its message record and the state records after it (see queue.h). A commit thread writes whatever
+ * has been appended since the last write in one go and syncs it once, so that any number of
+ * sessions share one fdatasync. Recovery walks the segments in order and stops a segment at its
+ * first record whose checksum fails; what stands behind was never acknowledged.
+ *
+ * All functions are for one thread (the event loop's); the commit thread is inside. */
+#ifndef GATEHOUSE_SCANNER_MTA_QUEUE_LOG_H
+#define GATEHOUSE_SCANNER_MTA_QUEUE_LOG_H
+
+#include "common/buffer.h"
+#include "common/error.h"
+#include "common/message_id.h"
+
+#include <event2/event.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define QUEUE_LOG_INLINE_LIMIT (1u << 20) /* bytes of a body that stands in the log itself */
+#define QUEUE_LOG_SEGMENT_BYTES (64u << 20)
+
+enum queue_record_type {
+    QUEUE_RECORD_MESSAGE = 1, /* envelope and body; replaces an earlier one of the same id */
+    QUEUE_RECORD_STATE = 2,   /* changes of a message's state */
+    QUEUE_RECORD_EVENT = 3,   /* audit events alone */
+};
+
+struct queue_segment {
+    struct queue_segment *next; /* newer */
+    uint64_t id;
+    uint64_t first_seq; /* of the first event that it may hold */
+    uint64_t last_seq;  /* of the last one that it holds; first_seq - 1 where it has none */
+    uint64_t size, used;
+    uint64_t live_bytes;
+    size_t live_messages;
+    int fd;
+};
+
+/* A record to append. The log owns it from queue_log_append on. */
+struct queue_record {
+    struct queue_record *next;
+    enum queue_record_type type;
+    struct message_id id;
+    struct buffer meta;
+    struct buffer events; /* JSON objects, each ended by '\n', without "seq" */
+    struct buffer body;
+    int large_fd;         /* >= 0: an unnamed file that becomes large/UUID; then body is empty */
+    uint64_t large_length;
+    bool urgent;          /* somebody waits: sync at once */
+    /* Called on the loop thread after the record is on stable storage, or could not be
+     * (ERROR_NO_SPACE). May be NULL. */
+    void (*done)(void *argument, const struct queue_record *record, enum error_code result);
+    void *argument;
+    /* Where it stands, once done. */
+    struct queue_segment *segment;
+    uint64_t offset;      /* of the record */
+    uint64_t body_offset; /* in the segment; 0 for a large body */
+};
+
+/* One record as recovery or a reader sees it; pointers are borrowed for the call. */
+struct queue_record_view {
+    enum queue_record_type type;
+    struct message_id id;
+    uint64_t seq; /* of the first event */
+    unsigned event_count;
+    const char *meta;
+    size_t meta_length;
+    const char *events;
+    size_t events_length;
+    bool large;
+    struct queue_segment *segment;
+    uint64_t offset, body_offset, body_length;
+};
+
+struct queue_log;
+
+/* Opens or creates the folder, visits every record in order, and starts the commit thread. A
+ * damaged place inside an older segment is logged and passed over. */
+struct queue_log *queue_log_open(const char *folder, struct event_base *base, size_t segment_bytes,
+                                 void (*visit)(void *argument, const struct queue_record_view *),
+                                 void *argument, struct error *error);
+/* Commits what is appended and closes. */
+void queue_log_close(struct queue_log *log);
+
+struct queue_record *queue_record_new(enum queue_record_type type, const struct message_id *id);
+void queue_record_free(struct queue_record *record);
+void queue_log_append(struct queue_log *log, struct queue_record *record);
+
+/* Opens an unnamed file beside the log for a body that arrives in pieces. -1 with *error. */
+int queue_log_large_open(struct queue_log *log, struct error *error);
+/* Opens large/UUID for reading, or -1. */
+int queue_log_large_read(struct queue_log *log, const struct message_id *id);
+void queue_log_large_remove(struct queue_log *log, const struct message_id *id);
+
+/* The stream's identifier (made with the folder), the last event on stable storage, and what the
+ * Control Center has. */
+const char *queue_log_stream(const struct queue_log *log);
+uint64_t queue_log_last_seq(const struct queue_log *log);
+uint64_t queue_log_acked(const struct queue_log *log);
+void queue_log_ack(struct queue_log *log, uint64_t seq);
+
+/* Appends up to `most` events after seq `after`, each a JSON object with "seq", separated by commas,
+ * to `out` (stops near `bytes`). *count is how many. */
+bool queue_log_events(struct queue_log *log, uint64_t after, size_t most, size_t bytes,
+                      struct buffer *out, size_t *count, struct error *error);
+
+/* Oldest first. */
+struct queue_segment *queue_log_segments(struct queue_log *log);
+uint64_t queue_log_bytes(const struct queue_log *log);
+/* Removes segments from the oldest on that no message and no event needs any more. */
+void queue_log_trim(struct queue_log *log);
+/* False while no further message can be stored: the disk is full (or nearly). */
+bool queue_log_has_space(struct queue_log *log);
+
+#endif
