@@ -105,6 +105,7 @@ struct queue_draft {
     uint8_t flags;
     int64_t received_at;
     const char *sender, *envelope_id;
+    const char *extra_header; /* fields put before the body at delivery, or NULL */
     const struct queue_draft_recipient *recipients;
     size_t recipient_count;
     struct buffer body;    /* taken over; empty where large_fd >= 0 */

@@ -144,7 +144,7 @@ static void put_envelope(struct buffer *meta, uint8_t direction, uint8_t state, 
 void queue_record_put_draft(struct buffer *meta, const struct queue_draft *draft)
 {
     put_envelope(meta, (uint8_t)draft->direction, (uint8_t)draft->state, draft->flags,
-                 draft->received_at, draft->sender, draft->envelope_id, NULL,
+                 draft->received_at, draft->sender, draft->envelope_id, draft->extra_header,
                  draft->recipient_count);
     for (size_t i = 0; i < draft->recipient_count; i++)
         put_recipient(meta, &(struct recipient_fields){.address = draft->recipients[i].address,

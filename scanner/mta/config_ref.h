@@ -1,0 +1,20 @@
+/* A configuration that several users hold: a session goes on with the one that it began with while
+ * newer ones begin with the next. Single-threaded. */
+#ifndef GATEHOUSE_SCANNER_MTA_CONFIG_REF_H
+#define GATEHOUSE_SCANNER_MTA_CONFIG_REF_H
+
+#include "common/config_model.h"
+
+struct config_ref {
+    const struct scanner_config *config;
+    unsigned references;
+};
+
+/* Takes the configuration over; the caller has the first reference. */
+struct config_ref *config_ref_new(struct scanner_config *config);
+/* Another reference to the same; returns it. */
+struct config_ref *config_ref_take(struct config_ref *reference);
+/* Gives one back; the last one frees the configuration. NULL is allowed. */
+void config_ref_drop(struct config_ref *reference);
+
+#endif
