@@ -37,9 +37,8 @@ static uint32_t by_table(uint32_t crc, const unsigned char *p, size_t length)
 }
 
 #if defined(__x86_64__)
-__attribute__((target("sse4.2"))) static uint32_t by_instruction(uint32_t crc,
-                                                                 const unsigned char *p,
-                                                                 size_t length)
+__attribute__((target("sse4.2"))) static uint32_t
+by_instruction(uint32_t crc, const unsigned char *p, size_t length)
 {
     uint64_t wide = crc;
     for (; length >= 8; length -= 8, p += 8) {

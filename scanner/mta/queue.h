@@ -5,11 +5,12 @@
  *   message                recipient
  *   TO_BE_SCANNED  ------> QUEUED        nothing is sent while the message is unscanned
  *   TO_BE_DELIVERED        QUEUED --> DELIVERED | BOUNCED | DELETED     (final)
- *   HELD                   QUEUED        waits for an administrator; HELD keeps TO_BE_* to return to
+ *   HELD                   QUEUED        waits for an administrator; HELD keeps TO_BE_* to return
+ * to
  *
  * A message whose recipients are all final leaves the queue. A refused, rejected or deleted message
- * never enters it: its events alone are logged. Every change is one record of the queue log with its
- * audit events (queue_log.h), so state and audit trail cannot differ. Memory holds envelope and
+ * never enters it: its events alone are logged. Every change is one record of the queue log with
+ * its audit events (queue_log.h), so state and audit trail cannot differ. Memory holds envelope and
  * state of each message (under 1 KiB with one recipient), never the body.
  *
  * Order on disk: the message record is synced before 250 is answered; state records are written at
@@ -42,10 +43,10 @@ enum queue_recipient_state {
 };
 
 enum queue_notify { /* RFC 3461 section 4.1 */
-    QUEUE_NOTIFY_NEVER = 1,
-    QUEUE_NOTIFY_SUCCESS = 2,
-    QUEUE_NOTIFY_FAILURE = 4,
-    QUEUE_NOTIFY_DELAY = 8,
+                    QUEUE_NOTIFY_NEVER = 1,
+                    QUEUE_NOTIFY_SUCCESS = 2,
+                    QUEUE_NOTIFY_FAILURE = 4,
+                    QUEUE_NOTIFY_DELAY = 8,
 };
 
 enum queue_message_flags {
@@ -76,8 +77,8 @@ struct queue_message {
     struct queue_message *segment_next, **segment_link;
     struct queue_segment *segment;
     uint64_t body_offset;
-    uint64_t body_length; /* bytes, trace header fields included */
-    int64_t received_at;  /* milliseconds since 1970 */
+    uint64_t body_length;    /* bytes, trace header fields included */
+    int64_t received_at;     /* milliseconds since 1970 */
     const char *sender;      /* "" for the null sender */
     const char *envelope_id; /* RFC 3461 ENVID (xtext), or NULL */
     char *extra_header;      /* fields put before the body at delivery, or NULL */
@@ -108,10 +109,10 @@ struct queue_draft {
     const char *extra_header; /* fields put before the body at delivery, or NULL */
     const struct queue_draft_recipient *recipients;
     size_t recipient_count;
-    struct buffer body;    /* taken over; empty where large_fd >= 0 */
-    int large_fd;          /* taken over; -1 where the body is in memory */
+    struct buffer body; /* taken over; empty where large_fd >= 0 */
+    int large_fd;       /* taken over; -1 where the body is in memory */
     uint64_t large_length;
-    struct buffer events;  /* taken over */
+    struct buffer events; /* taken over */
 };
 
 struct queue;

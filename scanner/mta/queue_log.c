@@ -308,8 +308,7 @@ static void write_list(struct queue_log *log, struct batch *batch, struct queue_
             split_push(&split->waiting_end, record);
             continue;
         }
-        enum error_code large =
-            record->large_fd >= 0 ? large_store(log, record) : ERROR_NONE;
+        enum error_code large = record->large_fd >= 0 ? large_store(log, record) : ERROR_NONE;
         if (large == ERROR_IO)
             give_up(log, "cannot keep a large body");
         struct queue_segment *before = log->writing;
@@ -319,8 +318,7 @@ static void write_list(struct queue_log *log, struct batch *batch, struct queue_
             if (fdatasync(before->fd) != 0)
                 give_up(log, "cannot sync");
         }
-        if (large != ERROR_NONE ||
-            !make_room(log, bytes, record->type != QUEUE_RECORD_MESSAGE)) {
+        if (large != ERROR_NONE || !make_room(log, bytes, record->type != QUEUE_RECORD_MESSAGE)) {
             refuse(record, ERROR_NO_SPACE, split);
             continue;
         }
@@ -332,7 +330,8 @@ static void write_list(struct queue_log *log, struct batch *batch, struct queue_
     batch_write(log, batch);
 }
 
-/* Waits for records, at most until `deadline` (0: for ever; milliseconds of the monotonic clock). */
+/* Waits for records, at most until `deadline` (0: for ever; milliseconds of the monotonic clock).
+ */
 static struct queue_record *take_pending(struct queue_log *log, int64_t deadline, bool *urgent,
                                          bool *stop)
 {
@@ -391,8 +390,7 @@ static void *commit_main(void *argument)
     for (bool stop = false; !stop;) {
         bool urgent, full = !queue_log_has_space(log);
         int64_t retry_by = full ? timestamp_monotonic_ms() + FULL_RETRY_MS : 0;
-        struct queue_record *list =
-            take_pending(log, sync_by ? sync_by : retry_by, &urgent, &stop);
+        struct queue_record *list = take_pending(log, sync_by ? sync_by : retry_by, &urgent, &stop);
         if (full)
             make_room(log, log->writing->size, false);
         write_list(log, batch, list, &split);

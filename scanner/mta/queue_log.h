@@ -30,14 +30,18 @@ enum queue_record_type {
     QUEUE_RECORD_EVENT = 3,   /* audit events alone */
 };
 
+struct queue_message;
+
 struct queue_segment {
     struct queue_segment *next; /* newer */
     uint64_t id;
     uint64_t first_seq; /* of the first event that it may hold */
     uint64_t last_seq;  /* of the last one that it holds; first_seq - 1 where it has none */
     uint64_t size, used;
+    /* The queue's: the messages whose newest record stands here. */
+    struct queue_message *messages;
     uint64_t live_bytes;
-    size_t live_messages;
+    size_t live_messages; /* those that are gone count until that is on stable storage */
     int fd;
 };
 
@@ -49,9 +53,9 @@ struct queue_record {
     struct buffer meta;
     struct buffer events; /* JSON objects, each ended by '\n', without "seq" */
     struct buffer body;
-    int large_fd;         /* >= 0: an unnamed file that becomes large/UUID; then body is empty */
+    int large_fd; /* >= 0: an unnamed file that becomes large/UUID; then body is empty */
     uint64_t large_length;
-    bool urgent;          /* somebody waits: sync at once */
+    bool urgent; /* somebody waits: sync at once */
     /* Called on the loop thread after the record is on stable storage, or could not be
      * (ERROR_NO_SPACE). May be NULL. */
     void (*done)(void *argument, const struct queue_record *record, enum error_code result);
@@ -104,8 +108,8 @@ uint64_t queue_log_last_seq(const struct queue_log *log);
 uint64_t queue_log_acked(const struct queue_log *log);
 void queue_log_ack(struct queue_log *log, uint64_t seq);
 
-/* Appends up to `most` events after seq `after`, each a JSON object with "seq", separated by commas,
- * to `out` (stops near `bytes`). *count is how many. */
+/* Appends up to `most` events after seq `after`, each a JSON object with "seq", separated by
+ * commas, to `out` (stops near `bytes`). *count is how many. */
 bool queue_log_events(struct queue_log *log, uint64_t after, size_t most, size_t bytes,
                       struct buffer *out, size_t *count, struct error *error);
 

@@ -54,17 +54,16 @@ bool queue_log_events(struct queue_log *log, uint64_t after, size_t most, size_t
         reader_seek(log, wanted);
         struct queue_segment *segment = log->reader_segment;
         struct log_record_header header;
-        if (!segment ||
-            !queue_log_record_read(segment, log->reader_offset, &header, &scratch)) {
+        if (!segment || !queue_log_record_read(segment, log->reader_offset, &header, &scratch)) {
             good = error_set(error, ERROR_IO, log->folder,
                              "cannot read event %" PRIu64 " back from the log", wanted);
             break;
         }
         uint64_t next = header.seq + header.event_count;
         if (header.event_count && next > wanted) {
-            good = add_events(&header, scratch.data + header.meta_length, wanted, until, out,
-                              count) ||
-                   error_set(error, ERROR_LIMIT, log->folder, "events do not fit");
+            good =
+                add_events(&header, scratch.data + header.meta_length, wanted, until, out, count) ||
+                error_set(error, ERROR_LIMIT, log->folder, "events do not fit");
             wanted = next < until ? next : until;
         }
         log->reader_seq = wanted;

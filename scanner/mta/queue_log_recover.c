@@ -62,8 +62,9 @@ static bool header_plausible(const struct log_record_header *header,
         return false;
     uint64_t inline_body = header->flags & LOG_FLAG_LARGE ? 0 : header->body_length;
     return header->meta_length <= META_LIMIT && header->events_length <= META_LIMIT &&
-           inline_body <= segment->size && offset + sizeof *header + header->meta_length +
-                   header->events_length + inline_body <= segment->size;
+           inline_body <= segment->size &&
+           offset + sizeof *header + header->meta_length + header->events_length + inline_body <=
+               segment->size;
 }
 
 static uint32_t header_crc(const struct log_record_header *header, const void *meta,
@@ -84,8 +85,8 @@ bool queue_log_record_read(const struct queue_segment *segment, uint64_t offset,
     size_t length = (size_t)header->meta_length + header->events_length;
     buffer_clear(scratch);
     char *into = buffer_reserve(scratch, length + 1);
-    if (!into || pread(segment->fd, into, length, (off_t)(offset + sizeof *header)) !=
-                     (ssize_t)length)
+    if (!into ||
+        pread(segment->fd, into, length, (off_t)(offset + sizeof *header)) != (ssize_t)length)
         return false;
     scratch->length = length;
     return header->crc == header_crc(header, into, into + header->meta_length);
@@ -110,8 +111,8 @@ static bool record_whole(const struct walk *walk, const struct log_record_header
     if (header->crc != header_crc(header, meta, meta + header->meta_length))
         return false;
     return !walk->is_last || header->flags & LOG_FLAG_LARGE ||
-           header->body_crc == crc32c(0, meta + header->meta_length + header->events_length,
-                                      header->body_length);
+           header->body_crc ==
+               crc32c(0, meta + header->meta_length + header->events_length, header->body_length);
 }
 
 static uint64_t record_visit(struct walk *walk, uint64_t offset)
@@ -221,13 +222,13 @@ static struct queue_segment *segment_open(struct queue_log *log, uint64_t id, st
     return segment;
 }
 
-/* What stands behind the last whole record was never synced; it is overwritten with zeros so that no
- * part of it can follow a shorter record that is written over its beginning. */
+/* What stands behind the last whole record was never synced; it is overwritten with zeros so that
+ * no part of it can follow a shorter record that is written over its beginning. */
 static bool clear_tail(struct queue_log *log, struct queue_segment *segment, struct error *error)
 {
     uint64_t length = segment->size - segment->used;
-    if (length && fallocate(segment->fd, FALLOC_FL_ZERO_RANGE, (off_t)segment->used,
-                            (off_t)length) != 0) {
+    if (length &&
+        fallocate(segment->fd, FALLOC_FL_ZERO_RANGE, (off_t)segment->used, (off_t)length) != 0) {
         static const char zeros[65536];
         for (uint64_t at = segment->used; at < segment->size; at += sizeof zeros) {
             uint64_t part = segment->size - at < sizeof zeros ? segment->size - at : sizeof zeros;
