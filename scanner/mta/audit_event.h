@@ -33,8 +33,7 @@ void audit_scanned(struct buffer *out, const struct message_id *id, const json_t
 /* `action` and `policy` such as "delete", "malware.virus"; it concerns recipients 0 to count-1
  * where `recipients` is NULL. `detail` may be NULL. */
 void audit_action(struct buffer *out, const struct message_id *id, const char *action,
-                  const char *policy, const uint32_t *recipients, size_t count,
-                  const char *detail);
+                  const char *policy, const uint32_t *recipients, size_t count, const char *detail);
 
 struct audit_delivery {
     uint32_t recipient;

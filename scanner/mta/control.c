@@ -1,0 +1,281 @@
+#include "scanner/mta/control.h"
+
+#include "common/cleanup.h"
+#include "common/ipc.h"
+#include "common/json.h"
+#include "common/log.h"
+#include "common/timestamp.h"
+#include "scanner/mta/control_requests.h"
+
+#include <errno.h>
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/listener.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define CLIENT_MOST 32
+#define IDLE_SECONDS 120
+#define HEAD 4
+#define EVENTS_CHECK_MS 20
+
+struct client {
+    struct control *control;
+    struct client *next, **link;
+    struct bufferevent *bufferevent;
+    bool waits; /* for events */
+    struct control_events events;
+};
+
+struct control {
+    struct mta *mta;
+    struct evconnlistener *listener;
+    struct event *check; /* of those that wait for events */
+    struct client *clients;
+    size_t client_count;
+    char *path;
+    control_reload reload;
+    void *argument;
+};
+
+static void client_free(struct client *client)
+{
+    struct control *control = client->control;
+    *client->link = client->next;
+    if (client->next)
+        client->next->link = client->link;
+    control->client_count--;
+    bufferevent_free(client->bufferevent);
+    free(client);
+}
+
+/* --- replies --- */
+
+static void send_text(struct client *client, const char *text, size_t length)
+{
+    unsigned char head[HEAD] = {(unsigned char)(length >> 24), (unsigned char)(length >> 16),
+                                (unsigned char)(length >> 8), (unsigned char)length};
+    bufferevent_write(client->bufferevent, head, HEAD);
+    bufferevent_write(client->bufferevent, text, length);
+}
+
+static void send_error(struct client *client, const struct error *error)
+{
+    char text[700];
+    cleanup_json json_t *reply =
+        json_pack("{s:b,s:s}", "ok", 0, "error", error_text(error, text, sizeof(text)));
+    cleanup_free char *line = reply ? json_text(reply) : NULL;
+    if (line)
+        send_text(client, line, strlen(line));
+}
+
+static void send_events(struct client *client)
+{
+    struct buffer out = BUFFER_INIT;
+    struct error error = {0};
+    buffer_init(&out, IPC_FRAME_LIMIT);
+    client->waits = false;
+    if (control_write_events(client->control->mta, &client->events, &out, &error))
+        send_text(client, out.data, out.length);
+    else
+        send_error(client, &error);
+    buffer_free(&out);
+}
+
+/* --- requests --- */
+
+static bool do_status(struct client *client, const json_t *request, struct error *error)
+{
+    struct buffer out = BUFFER_INIT;
+    (void)request;
+    bool good = control_status(client->control->mta, &out, error);
+    if (good)
+        send_text(client, out.data, out.length);
+    buffer_free(&out);
+    return good;
+}
+
+static bool do_reload(struct client *client, const json_t *request, struct error *error)
+{
+    struct control *control = client->control;
+    (void)request;
+    if (!control->reload(control->argument, error))
+        return false;
+    struct buffer out = BUFFER_INIT;
+    buffer_add_format(&out, "{\"ok\":true,\"version\":%lld}",
+                      (long long)control->mta->config->config->version);
+    send_text(client, out.data, out.length);
+    buffer_free(&out);
+    return true;
+}
+
+static bool do_ack(struct client *client, const json_t *request, struct error *error)
+{
+    static const char reply[] = "{\"ok\":true}";
+    if (!control_ack(client->control->mta, request, error))
+        return false;
+    send_text(client, reply, sizeof(reply) - 1);
+    return true;
+}
+
+static void check_soon(struct control *control)
+{
+    struct timeval time = {.tv_usec = EVENTS_CHECK_MS * 1000};
+    if (!event_pending(control->check, EV_TIMEOUT, NULL))
+        event_add(control->check, &time);
+}
+
+static bool do_events(struct client *client, const json_t *request, struct error *error)
+{
+    if (!control_read_events(request, &client->events, error))
+        return false;
+    client->waits = true;
+    if (control_events_due(client->control->mta, &client->events))
+        send_events(client);
+    else
+        check_soon(client->control);
+    return true;
+}
+
+static const struct {
+    const char *op;
+    bool (*run)(struct client *client, const json_t *request, struct error *error);
+} operations[] = {
+    {"status", do_status}, {"reload", do_reload}, {"events", do_events}, {"ack", do_ack}};
+#define OPERATION_COUNT (sizeof(operations) / sizeof(operations[0]))
+
+static void answer(struct client *client, const char *text, size_t length)
+{
+    struct error error = {0};
+    const char *op;
+    cleanup_json json_t *request = json_parse(text, length, NULL, &error);
+    bool good = request && json_get_text(request, NULL, "op", 64, &op, &error);
+    size_t i = 0;
+    while (good && i < OPERATION_COUNT && strcmp(op, operations[i].op) != 0)
+        i++;
+    if (good && i == OPERATION_COUNT)
+        good = error_set(&error, ERROR_INVALID, "op", "there is no such operation");
+    else if (good)
+        good = operations[i].run(client, request, &error);
+    if (!good)
+        send_error(client, &error);
+}
+
+static void on_check(int fd, short what, void *argument)
+{
+    (void)fd;
+    (void)what;
+    struct control *control = argument;
+    bool waiting = false;
+    for (struct client *client = control->clients; client; client = client->next) {
+        if (!client->waits)
+            continue;
+        if (control_events_due(control->mta, &client->events))
+            send_events(client);
+        waiting |= client->waits;
+    }
+    if (waiting)
+        check_soon(control);
+}
+
+/* --- connections --- */
+
+/* One request at a time: the next one waits until this is answered. */
+static void on_readable(struct bufferevent *bufferevent, void *argument)
+{
+    struct client *client = argument;
+    struct evbuffer *input = bufferevent_get_input(bufferevent);
+    unsigned char head[HEAD];
+    while (!client->waits && evbuffer_copyout(input, head, HEAD) == HEAD) {
+        size_t length =
+            (size_t)head[0] << 24 | (size_t)head[1] << 16 | (size_t)head[2] << 8 | (size_t)head[3];
+        if (length == 0 || length > CONTROL_REQUEST_LIMIT) {
+            client_free(client);
+            return;
+        }
+        if (evbuffer_get_length(input) < HEAD + length)
+            return;
+        evbuffer_drain(input, HEAD);
+        const char *text = (const char *)evbuffer_pullup(input, (ev_ssize_t)length);
+        cleanup_free char *copy = strndup(text, length);
+        evbuffer_drain(input, length);
+        if (!copy)
+            abort();
+        answer(client, copy, strlen(copy));
+    }
+}
+
+static void on_end(struct bufferevent *bufferevent, short what, void *argument)
+{
+    struct client *client = argument;
+    (void)bufferevent;
+    if (!(what & BEV_EVENT_TIMEOUT) || !client->waits)
+        client_free(client);
+    else
+        bufferevent_enable(client->bufferevent, EV_READ);
+}
+
+static void on_connection(struct evconnlistener *listener, evutil_socket_t fd,
+                          struct sockaddr *address, int length, void *argument)
+{
+    struct control *control = argument;
+    const struct timeval idle = {.tv_sec = IDLE_SECONDS};
+    (void)listener;
+    (void)address;
+    (void)length;
+    struct client *client = control->client_count < CLIENT_MOST ? calloc(1, sizeof(*client)) : NULL;
+    if (!client) {
+        close(fd);
+        return;
+    }
+    client->control = control;
+    client->bufferevent = bufferevent_socket_new(control->mta->base, fd, BEV_OPT_CLOSE_ON_FREE);
+    if (!client->bufferevent)
+        abort();
+    client->next = control->clients;
+    client->link = &control->clients;
+    if (client->next)
+        client->next->link = &client->next;
+    control->clients = client;
+    control->client_count++;
+    bufferevent_setcb(client->bufferevent, on_readable, NULL, on_end, client);
+    bufferevent_setwatermark(client->bufferevent, EV_READ, 0, 2 * CONTROL_REQUEST_LIMIT);
+    bufferevent_set_timeouts(client->bufferevent, &idle, &idle);
+    bufferevent_enable(client->bufferevent, EV_READ | EV_WRITE);
+}
+
+/* --- life --- */
+
+struct control *control_open(struct mta *mta, const char *path, control_reload reload,
+                             void *argument, struct error *error)
+{
+    int fd = ipc_listen(path, SOCK_STREAM, 0660, error);
+    if (fd < 0)
+        return NULL;
+    struct control *control = calloc(1, sizeof(*control));
+    if (!control || fcntl(fd, F_SETFL, O_NONBLOCK) != 0)
+        abort();
+    *control =
+        (struct control){.mta = mta, .path = strdup(path), .reload = reload, .argument = argument};
+    control->check = evtimer_new(mta->base, on_check, control);
+    control->listener = evconnlistener_new(mta->base, on_connection, control,
+                                           LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd);
+    if (!control->path || !control->check || !control->listener)
+        abort();
+    return control;
+}
+
+void control_free(struct control *control)
+{
+    if (!control)
+        return;
+    while (control->clients)
+        client_free(control->clients);
+    evconnlistener_free(control->listener);
+    event_free(control->check);
+    unlink(control->path);
+    free(control->path);
+    free(control);
+}

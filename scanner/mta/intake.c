@@ -1,0 +1,365 @@
+#include "scanner/mta/intake.h"
+
+#include "common/cleanup.h"
+#include "common/file.h"
+#include "common/log.h"
+#include "common/timestamp.h"
+#include "scanner/mta/audit_event.h"
+#include "scanner/mta/policy.h"
+#include "scanner/mta/scan_client.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define REPLY_SIZE 256
+#define NO_SPACE_REPLY "452 4.3.1 Insufficient system storage"
+#define FAILED_REPLY "451 4.3.0 The message could not be stored"
+#define RESCANS_FOR_EACH_WORKER 2
+#define RETRY_MS 60000 /* after the system refused a descriptor */
+
+struct rescan {
+    struct intake *intake;
+    struct rescan *next;
+    struct queue_message *message; /* held busy */
+};
+
+struct intake {
+    struct mta *mta;
+    struct rescan *waiting, **waiting_end;
+    int rescanning;
+};
+
+struct intake_job {
+    struct intake *intake;
+    struct config_ref *config;
+    struct queue_draft draft; /* its text is behind this struct */
+    void (*done)(void *argument, const char *reply);
+    void *argument;
+    const char *accepted; /* the reply once it is on stable storage; NULL: "queued as" */
+    uint64_t size;
+    struct buffer received; /* the event of that name */
+};
+
+/* --- a descriptor that the engine can only read --- */
+
+static int seal_in_memory(const struct buffer *body)
+{
+    static const int seals = F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL;
+    int fd = memfd_create("message", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (fd < 0)
+        return -1;
+    if (file_write_all(fd, body->data, body->length, NULL) && fcntl(fd, F_ADD_SEALS, seals) == 0 &&
+        lseek(fd, 0, SEEK_SET) == 0)
+        return fd;
+    close(fd);
+    return -1;
+}
+
+static int open_read_only(int fd)
+{
+    char path[64];
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+static int draft_descriptor(const struct queue_draft *draft)
+{
+    return draft->large_fd >= 0 ? open_read_only(draft->large_fd) : seal_in_memory(&draft->body);
+}
+
+/* --- jobs --- */
+
+static char *keep(char **cursor, const char *text)
+{
+    if (!text)
+        return NULL;
+    size_t length = strlen(text) + 1;
+    char *kept = memcpy(*cursor, text, length);
+    *cursor += length;
+    return kept;
+}
+
+static size_t text_size(const char *text)
+{
+    return text ? strlen(text) + 1 : 0;
+}
+
+/* The session may go before its message has taken its way. */
+static struct intake_job *job_new(const struct queue_draft *draft)
+{
+    size_t list = draft->recipient_count * sizeof(draft->recipients[0]);
+    size_t text = text_size(draft->sender) + text_size(draft->envelope_id);
+    for (size_t i = 0; i < draft->recipient_count; i++)
+        text += text_size(draft->recipients[i].address) + text_size(draft->recipients[i].original);
+    struct intake_job *job = calloc(1, sizeof(*job) + list + text);
+    if (!job)
+        abort();
+    struct queue_draft_recipient *recipients = (struct queue_draft_recipient *)(job + 1);
+    char *cursor = (char *)recipients + list;
+    job->draft = *draft;
+    job->draft.sender = keep(&cursor, draft->sender);
+    job->draft.envelope_id = keep(&cursor, draft->envelope_id);
+    job->draft.recipients = recipients;
+    for (size_t i = 0; i < draft->recipient_count; i++) {
+        recipients[i].address = keep(&cursor, draft->recipients[i].address);
+        recipients[i].original = keep(&cursor, draft->recipients[i].original);
+        recipients[i].notify = draft->recipients[i].notify;
+    }
+    return job;
+}
+
+/* Body and descriptor were handed on before, or are empty. */
+static void job_end(struct intake_job *job, const char *reply)
+{
+    if (job->done)
+        job->done(job->argument, reply);
+    config_ref_drop(job->config);
+    buffer_free(&job->received);
+    buffer_free(&job->draft.body);
+    buffer_free(&job->draft.events);
+    if (job->draft.large_fd >= 0)
+        close(job->draft.large_fd);
+    free(job);
+}
+
+void intake_forget(struct intake_job *job)
+{
+    job->done = NULL;
+}
+
+static void on_stored(void *argument, enum error_code result)
+{
+    struct intake_job *job = argument;
+    char reply[REPLY_SIZE], id[MESSAGE_ID_TEXT_SIZE];
+    if (result == ERROR_NONE && job->accepted)
+        job_end(job, job->accepted);
+    else if (result == ERROR_NONE) {
+        snprintf(reply, sizeof(reply), "250 2.0.0 Ok: queued as %s",
+                 message_id_text(&job->draft.id, id));
+        job_end(job, reply);
+    } else {
+        job_end(job, result == ERROR_NO_SPACE ? NO_SPACE_REPLY : FAILED_REPLY);
+    }
+}
+
+static void store(struct intake_job *job, enum queue_message_state state, const char *header)
+{
+    struct queue_draft draft = job->draft;
+    draft.state = state;
+    draft.extra_header = header && *header ? header : NULL;
+    draft.events = job->received;
+    job->received = (struct buffer)BUFFER_INIT;
+    job->draft.body = (struct buffer)BUFFER_INIT;
+    job->draft.large_fd = -1;
+    queue_accept(job->intake->mta->queue, &draft, on_stored, job);
+}
+
+/* The message does not enter the queue: what became of it is on record before the client hears. */
+static void record_only(struct intake_job *job, const char *reply)
+{
+    job->accepted = reply;
+    queue_log_only(job->intake->mta->queue, &job->draft.id, &job->received, on_stored, job);
+}
+
+static void on_verdict(void *argument, const json_t *result)
+{
+    struct intake_job *job = argument;
+    struct policy_decision decision;
+    if (!result) {
+        store(job, QUEUE_TO_BE_SCANNED, NULL);
+        return;
+    }
+    policy_decide(job->config->config, result, &decision);
+    audit_scanned(&job->received, &job->draft.id, result);
+    if (decision.policy)
+        audit_action(&job->received, &job->draft.id, config_action_name(decision.action),
+                     decision.policy, NULL, job->draft.recipient_count, decision.detail);
+    if (decision.action == CONFIG_ACTION_REJECT)
+        record_only(job, "554 5.7.1 Message rejected: its content is not allowed here");
+    else if (decision.action == CONFIG_ACTION_DELETE)
+        record_only(job, "250 2.0.0 Ok");
+    else
+        store(job, QUEUE_TO_BE_DELIVERED, decision.header);
+}
+
+static void scan(struct intake_job *job)
+{
+    const struct scanner_config *config = job->config->config;
+    struct scan_order order = {
+        .id = job->draft.id,
+        .fd = draft_descriptor(&job->draft),
+        .size = job->size,
+        .seconds = config->engine.scan_seconds,
+        .wait_ms = config->scan_wait_seconds * 1000,
+    };
+    if (order.fd >= 0) {
+        scan_client_scan(job->intake->mta->scan_client, &order, on_verdict, job);
+        return;
+    }
+    log_warning("no descriptor for a scan: %s; the message is scanned later", strerror(errno));
+    store(job, QUEUE_TO_BE_SCANNED, NULL);
+}
+
+struct intake_job *intake_submit(struct intake *intake, const struct transaction *transaction,
+                                 struct queue_draft *draft,
+                                 void (*done)(void *argument, const char *reply), void *argument)
+{
+    struct intake_job *job = job_new(draft);
+    job->intake = intake;
+    job->config = config_ref_take(intake->mta->config);
+    job->done = done;
+    job->argument = argument;
+    job->size = draft->large_fd >= 0 ? draft->large_length : draft->body.length;
+    job->draft.events = (struct buffer)BUFFER_INIT;
+    draft->body = (struct buffer)BUFFER_INIT;
+    draft->large_fd = -1;
+    struct audit_envelope envelope = {job->draft.sender, job->draft.recipients,
+                                      job->draft.recipient_count, job->size};
+    audit_received(&job->received, &job->draft.id, transaction, &envelope);
+    scan(job);
+    return job;
+}
+
+/* --- from the queue --- */
+
+static size_t open_recipients(const struct queue_message *message, uint32_t *indices)
+{
+    size_t count = 0;
+    for (uint32_t i = 0; i < message->recipient_count; i++)
+        if (message->recipients[i].state == QUEUE_RECIPIENT_QUEUED)
+            indices[count++] = i;
+    return count;
+}
+
+static void delete_recipients(struct intake *intake, struct queue_message *message,
+                              const uint32_t *recipients, size_t count, struct buffer *events)
+{
+    cleanup_free struct queue_change *changes = calloc(count, sizeof(*changes));
+    if (!changes)
+        abort();
+    for (size_t i = 0; i < count; i++)
+        changes[i] =
+            (struct queue_change){.recipient = recipients[i], .state = QUEUE_RECIPIENT_DELETED};
+    queue_change_recipients(intake->mta->queue, message, changes, count, events);
+}
+
+/* The message was accepted before it was scanned, so it cannot be refused any more. A virus has a
+ * forged sender as a rule: a bounce would hit somebody else. */
+static void apply_to_queued(struct intake *intake, struct queue_message *message,
+                            const json_t *result)
+{
+    struct policy_decision decision;
+    struct buffer events = BUFFER_INIT;
+    cleanup_free uint32_t *recipients = calloc(message->recipient_count, sizeof(*recipients));
+    if (!recipients)
+        abort();
+    size_t count = open_recipients(message, recipients);
+    policy_decide(intake->mta->config->config, result, &decision);
+    audit_scanned(&events, &message->id, result);
+    bool deliver = decision.action == CONFIG_ACTION_DELIVER;
+    if (decision.policy)
+        audit_action(&events, &message->id, deliver ? "deliver" : "delete", decision.policy,
+                     recipients, count, decision.detail);
+    if (deliver)
+        queue_change_scanned(intake->mta->queue, message, *decision.header ? decision.header : NULL,
+                             &events);
+    else
+        delete_recipients(intake, message, recipients, count, &events);
+}
+
+static void start_rescans(struct intake *intake);
+
+static void on_rescanned(void *argument, const json_t *result)
+{
+    struct rescan *rescan = argument;
+    struct intake *intake = rescan->intake;
+    struct queue *queue = intake->mta->queue;
+    if (result)
+        apply_to_queued(intake, rescan->message, result);
+    queue_release_busy(queue, rescan->message);
+    free(rescan);
+    intake->rescanning--;
+    start_rescans(intake);
+}
+
+static void postpone(struct rescan *rescan, const struct error *error)
+{
+    char text[700];
+    struct queue *queue = rescan->intake->mta->queue;
+    log_warning("a queued message cannot be scanned now: %s",
+                error_text(error, text, sizeof(text)));
+    queue_release_busy(queue, rescan->message);
+    queue_due_at(queue, rescan->message, timestamp_now_ms() + RETRY_MS);
+    free(rescan);
+}
+
+static void start_rescan(struct rescan *rescan)
+{
+    struct intake *intake = rescan->intake;
+    struct error error = {0};
+    struct scan_order order = {
+        .id = rescan->message->id,
+        .fd = queue_body_descriptor(intake->mta->queue, rescan->message, &error),
+        .size = rescan->message->body_length,
+        .seconds = intake->mta->config->config->engine.scan_seconds,
+    };
+    if (order.fd < 0) {
+        postpone(rescan, &error);
+        return;
+    }
+    intake->rescanning++;
+    scan_client_scan(intake->mta->scan_client, &order, on_rescanned, rescan);
+}
+
+static void start_rescans(struct intake *intake)
+{
+    int most = intake->mta->config->config->engine.workers * RESCANS_FOR_EACH_WORKER;
+    while (intake->waiting && intake->rescanning < most) {
+        struct rescan *rescan = intake->waiting;
+        intake->waiting = rescan->next;
+        if (!intake->waiting)
+            intake->waiting_end = &intake->waiting;
+        start_rescan(rescan);
+    }
+}
+
+void intake_rescan(struct intake *intake, struct queue_message *message)
+{
+    struct rescan *rescan = calloc(1, sizeof(*rescan));
+    if (!rescan)
+        abort();
+    *rescan = (struct rescan){.intake = intake, .message = message};
+    queue_hold_busy(intake->mta->queue, message);
+    *intake->waiting_end = rescan;
+    intake->waiting_end = &rescan->next;
+    start_rescans(intake);
+}
+
+/* --- life --- */
+
+struct intake *intake_new(struct mta *mta)
+{
+    struct intake *intake = calloc(1, sizeof(*intake));
+    if (!intake)
+        abort();
+    intake->mta = mta;
+    intake->waiting_end = &intake->waiting;
+    return intake;
+}
+
+void intake_free(struct intake *intake)
+{
+    if (!intake)
+        return;
+    while (intake->waiting) {
+        struct rescan *rescan = intake->waiting;
+        intake->waiting = rescan->next;
+        free(rescan);
+    }
+    free(intake);
+}

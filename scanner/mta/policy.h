@@ -1,0 +1,24 @@
+/* From verdicts to actions: what the policies of the configuration say of a scanned message. */
+#ifndef GATEHOUSE_SCANNER_MTA_POLICY_H
+#define GATEHOUSE_SCANNER_MTA_POLICY_H
+
+#include "common/config_model.h"
+
+#include <jansson.h>
+
+#define POLICY_HEADER_SIZE 512
+#define POLICY_DETAIL_SIZE 256
+
+struct policy_decision {
+    enum config_action action;
+    const char *policy; /* "malware.virus"; NULL: no policy was needed, the message is clean */
+    char header[POLICY_HEADER_SIZE]; /* a header field for the delivered message, CRLF; or "" */
+    char detail[POLICY_DETAIL_SIZE]; /* what was found, for the audit log; "" */
+};
+
+/* Decides over the engine's result object. A verdict that is not known is as good as none: the
+ * message is unscannable. */
+void policy_decide(const struct scanner_config *config, const json_t *result,
+                   struct policy_decision *decision);
+
+#endif

@@ -1,0 +1,370 @@
+#include "scanner/mta/scan_client.h"
+
+#include "common/cleanup.h"
+#include "common/ipc.h"
+#include "common/log.h"
+#include "common/timestamp.h"
+
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define CONNECTIONS_LIMIT 64
+#define SCAN_TRIES 2          /* a worker that died over a message gets it once more */
+#define ANSWER_MARGIN_MS 5000 /* over the scan's own limit, then the worker is given up */
+#define HELLO_MS 60000        /* a worker accepts when it has finished another connection's scan */
+#define RECONNECT_MS 200
+#define RESEND_MS 5 /* the workers of a reload take over */
+#define DIED_TWICE "the scanning process ended twice over this message"
+
+struct scan_request {
+    struct scan_client *client;
+    struct scan_request *next, **link; /* in client->waiting; link is NULL while it is scanned */
+    struct scan_order order;
+    struct event *patience; /* NULL: no limit */
+    int tries;
+    void (*done)(void *argument, const json_t *result);
+    void *argument;
+};
+
+enum connection_state { CONNECTION_CLOSED, CONNECTION_GREETED, CONNECTION_READY, CONNECTION_BUSY };
+
+struct connection {
+    struct scan_client *client;
+    enum connection_state state; /* GREETED: waits for the hello */
+    int fd;
+    struct event *event;
+    struct scan_request *request; /* NULL while busy: nobody waits for the answer any more */
+};
+
+struct scan_client {
+    struct event_base *base;
+    char *path;
+    struct event *work; /* hands out requests, and connects again */
+    struct scan_request *waiting, **waiting_end;
+    int connection_count;
+    bool away; /* said so already */
+    struct connection connections[CONNECTIONS_LIMIT];
+};
+
+/* --- requests --- */
+
+static void wake(struct scan_client *client, int milliseconds)
+{
+    struct timeval time = {.tv_sec = milliseconds / 1000, .tv_usec = milliseconds % 1000 * 1000};
+    if (milliseconds == 0)
+        event_active(client->work, EV_TIMEOUT, 0);
+    else if (!event_pending(client->work, EV_TIMEOUT, NULL))
+        event_add(client->work, &time);
+}
+
+static void enqueue(struct scan_request *request)
+{
+    struct scan_client *client = request->client;
+    request->next = NULL;
+    request->link = client->waiting_end;
+    *client->waiting_end = request;
+    client->waiting_end = &request->next;
+}
+
+/* A request whose worker died comes before those that were never tried. */
+static void enqueue_first(struct scan_request *request)
+{
+    struct scan_client *client = request->client;
+    request->next = client->waiting;
+    request->link = &client->waiting;
+    if (client->waiting)
+        client->waiting->link = &request->next;
+    else
+        client->waiting_end = &request->next;
+    client->waiting = request;
+}
+
+static void dequeue(struct scan_request *request)
+{
+    *request->link = request->next;
+    if (request->next)
+        request->next->link = request->link;
+    else
+        request->client->waiting_end = request->link;
+    request->link = NULL;
+}
+
+static void request_free(struct scan_request *request)
+{
+    if (request->patience)
+        event_free(request->patience);
+    close(request->order.fd);
+    free(request);
+}
+
+static void finish(struct scan_request *request, const json_t *result)
+{
+    void (*done)(void *argument, const json_t *result) = request->done;
+    void *argument = request->argument;
+    request_free(request);
+    done(argument, result);
+}
+
+static void finish_unscannable(struct scan_request *request)
+{
+    char id[MESSAGE_ID_TEXT_SIZE];
+    cleanup_json json_t *result =
+        json_pack("{s:s,s:s,s:[],s:s}", "id", message_id_text(&request->order.id, id), "verdict",
+                  "unscannable", "threats", "reason", DIED_TWICE);
+    log_error("message %s: %s", id, DIED_TWICE);
+    if (!result)
+        abort();
+    finish(request, result);
+}
+
+/* --- connections --- */
+
+static void close_connection(struct connection *connection)
+{
+    if (connection->event)
+        event_free(connection->event);
+    if (connection->fd >= 0)
+        close(connection->fd);
+    connection->event = NULL;
+    connection->fd = -1;
+    connection->state = CONNECTION_CLOSED;
+    connection->request = NULL;
+}
+
+/* The worker is gone or not to be trusted: the message in it is tried once more. */
+static void lose_connection(struct connection *connection)
+{
+    struct scan_client *client = connection->client;
+    struct scan_request *request = connection->request;
+    close_connection(connection);
+    wake(client, client->waiting || request ? RECONNECT_MS : 0);
+    if (!request)
+        return;
+    if (++request->tries >= SCAN_TRIES)
+        finish_unscannable(request);
+    else
+        enqueue_first(request);
+}
+
+static bool is_result_for(const struct connection *connection, const json_t *result)
+{
+    char id[MESSAGE_ID_TEXT_SIZE];
+    const char *given = json_string_value(json_object_get(result, "id"));
+    const char *verdict = json_string_value(json_object_get(result, "verdict"));
+    if (!given || !verdict)
+        return false;
+    return !connection->request ||
+           strcmp(given, message_id_text(&connection->request->order.id, id)) == 0;
+}
+
+static void take_result(struct connection *connection, const json_t *frame)
+{
+    const json_t *result = json_object_get(frame, "result");
+    struct scan_request *request = connection->request;
+    if (!is_result_for(connection, result)) {
+        log_error("engine: an answer that does not belong to the message");
+        lose_connection(connection);
+        return;
+    }
+    connection->request = NULL;
+    connection->state = CONNECTION_READY;
+    event_add(connection->event, NULL);
+    wake(connection->client, 0);
+    if (request)
+        finish(request, result);
+}
+
+static void on_readable(int fd, short events, void *argument)
+{
+    struct connection *connection = argument;
+    struct error error = {0};
+    int none = -1;
+    if (events & EV_TIMEOUT) {
+        log_warning("engine: no answer in time");
+        lose_connection(connection);
+        return;
+    }
+    cleanup_json json_t *frame = ipc_packet_receive(fd, &none, &error);
+    if (none >= 0)
+        close(none);
+    if (!frame && error.code == ERROR_TIMEOUT)
+        return;
+    if (frame && connection->state == CONNECTION_BUSY) {
+        take_result(connection, frame);
+        return;
+    }
+    if (!frame || connection->state != CONNECTION_GREETED) {
+        lose_connection(connection);
+        return;
+    }
+    connection->state = CONNECTION_READY;
+    connection->client->away = false;
+    event_del(connection->event);
+    event_add(connection->event, NULL);
+    wake(connection->client, 0);
+}
+
+static void note_away(struct scan_client *client, const struct error *error)
+{
+    char text[700];
+    if (!client->away)
+        log_warning("the engine is away, messages wait: %s", error_text(error, text, sizeof(text)));
+    client->away = true;
+}
+
+static bool open_connection(struct connection *connection)
+{
+    struct scan_client *client = connection->client;
+    struct error error = {0};
+    struct timeval time = {.tv_sec = HELLO_MS / 1000};
+    connection->fd = ipc_connect(client->path, SOCK_SEQPACKET, &error);
+    if (connection->fd < 0 || fcntl(connection->fd, F_SETFL, O_NONBLOCK) != 0) {
+        note_away(client, &error);
+        close_connection(connection);
+        return false;
+    }
+    connection->event =
+        event_new(client->base, connection->fd, EV_READ | EV_PERSIST, on_readable, connection);
+    if (!connection->event)
+        abort();
+    event_add(connection->event, &time);
+    connection->state = CONNECTION_GREETED;
+    return true;
+}
+
+/* --- handing out --- */
+
+static bool send_order(struct connection *connection, const struct scan_order *order)
+{
+    char id[MESSAGE_ID_TEXT_SIZE];
+    cleanup_json json_t *frame =
+        json_pack("{s:{s:s,s:I,s:i}}", "scan", "id", message_id_text(&order->id, id), "size",
+                  (json_int_t)order->size, "seconds", order->seconds);
+    return ipc_packet_send(connection->fd, frame, order->fd, NULL);
+}
+
+static void give(struct connection *connection, struct scan_request *request)
+{
+    int64_t patience = (int64_t)request->order.seconds * 1000 + ANSWER_MARGIN_MS;
+    struct timeval time = {.tv_sec = patience / 1000, .tv_usec = patience % 1000 * 1000};
+    if (!send_order(connection, &request->order)) { /* nothing was taken: no failed scan */
+        close_connection(connection);
+        wake(connection->client, RESEND_MS);
+        return;
+    }
+    dequeue(request);
+    connection->request = request;
+    connection->state = CONNECTION_BUSY;
+    event_add(connection->event, &time);
+}
+
+static void on_work(int fd, short events, void *argument)
+{
+    (void)fd;
+    (void)events;
+    struct scan_client *client = argument;
+    bool tried = false;
+    for (int i = 0; i < client->connection_count && client->waiting; i++) {
+        struct connection *connection = &client->connections[i];
+        if (connection->state == CONNECTION_READY)
+            give(connection, client->waiting);
+        else if (connection->state == CONNECTION_CLOSED && !tried)
+            tried = !open_connection(connection);
+    }
+    for (int i = client->connection_count; i < CONNECTIONS_LIMIT; i++)
+        if (client->connections[i].state == CONNECTION_READY)
+            close_connection(&client->connections[i]);
+    if (tried && client->waiting)
+        wake(client, RECONNECT_MS);
+}
+
+static void on_patience_over(int fd, short events, void *argument)
+{
+    (void)fd;
+    (void)events;
+    struct scan_request *request = argument;
+    struct scan_client *client = request->client;
+    if (request->link)
+        dequeue(request);
+    else
+        for (int i = 0; i < CONNECTIONS_LIMIT; i++)
+            if (client->connections[i].request == request)
+                client->connections[i].request = NULL;
+    finish(request, NULL);
+}
+
+static void set_patience(struct scan_request *request)
+{
+    int milliseconds = request->order.wait_ms;
+    struct timeval time = {.tv_sec = milliseconds / 1000, .tv_usec = milliseconds % 1000 * 1000};
+    if (milliseconds <= 0)
+        return;
+    request->patience = evtimer_new(request->client->base, on_patience_over, request);
+    if (!request->patience)
+        abort();
+    event_add(request->patience, &time);
+}
+
+struct scan_request *scan_client_scan(struct scan_client *client, const struct scan_order *order,
+                                      void (*done)(void *argument, const json_t *result),
+                                      void *argument)
+{
+    struct scan_request *request = calloc(1, sizeof(*request));
+    if (!request)
+        abort();
+    *request = (struct scan_request){
+        .client = client, .order = *order, .done = done, .argument = argument};
+    set_patience(request);
+    enqueue(request);
+    wake(client, 0);
+    return request;
+}
+
+/* --- life --- */
+
+void scan_client_set_connections(struct scan_client *client, int connections)
+{
+    client->connection_count = connections < CONNECTIONS_LIMIT ? connections : CONNECTIONS_LIMIT;
+    wake(client, 0);
+}
+
+struct scan_client *scan_client_new(struct event_base *base, const char *socket_path,
+                                    int connections)
+{
+    struct scan_client *client = calloc(1, sizeof(*client));
+    if (!client)
+        abort();
+    client->base = base;
+    client->path = strdup(socket_path);
+    client->work = event_new(base, -1, 0, on_work, client);
+    if (!client->path || !client->work)
+        abort();
+    client->waiting_end = &client->waiting;
+    for (int i = 0; i < CONNECTIONS_LIMIT; i++)
+        client->connections[i] = (struct connection){.client = client, .fd = -1};
+    scan_client_set_connections(client, connections);
+    return client;
+}
+
+void scan_client_free(struct scan_client *client)
+{
+    if (!client)
+        return;
+    for (int i = 0; i < CONNECTIONS_LIMIT; i++) {
+        if (client->connections[i].request)
+            request_free(client->connections[i].request);
+        close_connection(&client->connections[i]);
+    }
+    while (client->waiting) {
+        struct scan_request *request = client->waiting;
+        dequeue(request);
+        request_free(request);
+    }
+    event_free(client->work);
+    free(client->path);
+    free(client);
+}
