@@ -1,0 +1,52 @@
+# The ways into Gatehouse. The build itself is Meson's: see meson.build.
+BUILD ?= build
+export GATEHOUSE_BUILD := $(abspath $(BUILD))
+
+C_FILES = $$(git ls-files '*.[ch]')
+
+.PHONY: all build packages assets run test unit integration browser bench fuzz lint fmt clean
+
+all: build
+
+packages:
+	@tools/install-packages
+
+$(BUILD)/build.ninja:
+	@command -v meson >/dev/null || { echo 'meson is missing: run tools/install-packages' >&2; exit 1; }
+	meson setup $(BUILD)
+
+build: $(BUILD)/build.ninja assets
+	ninja -C $(BUILD)
+
+# The console's stylesheets, scripts and icons, beside the programs.
+assets: node_modules/.package-lock.json
+	@if [ -x tools/vendor-assets ]; then tools/vendor-assets $(BUILD)/webroot; fi
+
+node_modules/.package-lock.json: package-lock.json
+	npm ci --no-audit --no-fund
+
+run: packages
+	@$(MAKE) --no-print-directory build
+	@tools/run
+
+test: packages
+	@$(MAKE) --no-print-directory build
+	@tests/run-suite unit integration browser
+
+unit integration browser: build
+	@tests/run-suite $@
+
+bench: build
+	@tests/bench/run
+
+fuzz:
+	@tests/fuzz/run
+
+lint:
+	@tools/lint
+
+fmt:
+	clang-format -i $(C_FILES)
+
+clean:
+	rm -rf $(BUILD) node_modules
