@@ -2,6 +2,7 @@
 
 #include "common/cleanup.h"
 #include "controlcenter/fleet/fleet.h"
+#include "controlcenter/pages/endpoint.h"
 #include "controlcenter/store/store.h"
 
 #include <sodium.h>
@@ -55,37 +56,99 @@ static bool is_administrator_name(const char *name)
     return length >= 1 && length <= 64 && strspn(name, allowed) == length;
 }
 
-static bool create_administrator(const struct program_config *config, const char *name,
-                                 const char *password, struct error *error)
+static bool hash_password(const char *password, char hash[crypto_pwhash_STRBYTES],
+                          struct error *error)
+{
+    return crypto_pwhash_str(hash, password, strlen(password), crypto_pwhash_OPSLIMIT_INTERACTIVE,
+                             crypto_pwhash_MEMLIMIT_INTERACTIVE) == 0 ||
+           error_set(error, ERROR_INTERNAL, NULL, "out of memory");
+}
+
+static bool create_administrator(struct store *store, const char *name, const char *hash,
+                                 struct error *error)
+{
+    return store_administrator_create(store, name, hash, true, error);
+}
+
+static bool reset_password(struct store *store, const char *name, const char *hash,
+                           struct error *error)
+{
+    struct store_administrator administrator;
+    return store_administrator_by_name(store, name, &administrator, error) &&
+           store_administrator_set_password(store, administrator.id, hash, true, NULL, error);
+}
+
+/* What both commands do with a fresh password. */
+typedef bool set_one_time_password(struct store *store, const char *name, const char *hash,
+                                   struct error *error);
+
+static bool give_password(const struct program_config *config, const char *name,
+                          set_one_time_password *set, char password[PASSWORD_LENGTH + 1],
+                          struct error *error)
 {
     char hash[crypto_pwhash_STRBYTES];
     if (!is_administrator_name(name))
         return error_set(error, ERROR_INVALID, "name",
                          "must be 1 to 64 letters, digits or any of ._@+-");
-    if (crypto_pwhash_str(hash, password, strlen(password), crypto_pwhash_OPSLIMIT_INTERACTIVE,
-                          crypto_pwhash_MEMLIMIT_INTERACTIVE) != 0)
-        return error_set(error, ERROR_INTERNAL, NULL, "out of memory");
-    struct store *store = open_store(config, error);
-    if (!store)
+    if (sodium_init() < 0)
+        return error_set(error, ERROR_INTERNAL, NULL, "libsodium does not start");
+    make_password(password);
+    if (!hash_password(password, hash, error))
         return false;
-    bool ok = store_administrator_create(store, name, hash, true, error);
+    struct store *store = open_store(config, error);
+    bool ok = store && set(store, name, hash, error);
     store_close(store);
     return ok;
 }
 
-int command_create_administrator(const struct program_config *config, const char *name)
+static int print_password(const struct program_config *config, const char *name,
+                          set_one_time_password *set)
 {
     char password[PASSWORD_LENGTH + 1];
     struct error error = {0};
-    if (sodium_init() < 0) {
-        error_set(&error, ERROR_INTERNAL, NULL, "libsodium does not start");
-        return command_fail(&error);
-    }
-    make_password(password);
-    if (!create_administrator(config, name, password, &error))
-        return command_fail(&error);
-    printf("administrator: %s\none-time password: %s\n", name, password);
+    bool ok = give_password(config, name, set, password, &error);
+    if (ok)
+        printf("administrator: %s\none-time password: %s\n", name, password);
     sodium_memzero(password, sizeof(password));
+    return ok ? 0 : command_fail(&error);
+}
+
+int command_create_administrator(const struct program_config *config, const char *name)
+{
+    return print_password(config, name, create_administrator);
+}
+
+int command_reset_password(const struct program_config *config, const char *name)
+{
+    return print_password(config, name, reset_password);
+}
+
+static bool set_route(const struct program_config *config, const char *domain,
+                      const struct endpoint *relay, struct error *error)
+{
+    cleanup_json json_t *route = json_pack("{s:s,s:[{s:s,s:i}]}", "kind", "relay", "relays", "host",
+                                           relay->host, "port", relay->port);
+    if (!route)
+        return error_set(error, ERROR_INTERNAL, NULL, "out of memory");
+    struct store *store = open_store(config, error);
+    struct fleet *fleet = store ? fleet_new(store, config->fleet_url) : NULL;
+    bool ok = fleet && fleet_check_domain(fleet, domain, route, error) &&
+              store_domain_put(store, domain, route, true, COMMAND_NAME, error);
+    fleet_free(fleet);
+    store_close(store);
+    return ok;
+}
+
+int command_set_route(const struct program_config *config, const char *domain, const char *relay)
+{
+    struct endpoint endpoint;
+    struct error error = {0};
+    bool ok = endpoint_parse(relay, 0, &endpoint)
+                  ? set_route(config, domain, &endpoint, &error)
+                  : error_set(&error, ERROR_INVALID, "relay", "must be HOST:PORT");
+    if (!ok)
+        return command_fail(&error);
+    printf("mail for %s goes to %s\n", domain, relay);
     return 0;
 }
 

@@ -8,11 +8,13 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#define OPERANDS_MOST 2
+
 struct arguments {
     const char *config;
     const char *inbound;
     const char *outbound;
-    const char *operand; /* NAME or HOSTNAME */
+    const char *operands[OPERANDS_MOST]; /* such as NAME or HOSTNAME */
 };
 
 static int do_run(const struct program_config *config, const struct arguments *arguments)
@@ -30,26 +32,38 @@ static int do_migrate(const struct program_config *config, const struct argument
 static int do_create_administrator(const struct program_config *config,
                                    const struct arguments *arguments)
 {
-    return command_create_administrator(config, arguments->operand);
+    return command_create_administrator(config, arguments->operands[0]);
 }
 
 static int do_create_token(const struct program_config *config, const struct arguments *arguments)
 {
-    return command_create_token(config, arguments->operand, arguments->inbound,
+    return command_create_token(config, arguments->operands[0], arguments->inbound,
                                 arguments->outbound);
+}
+
+static int do_reset_password(const struct program_config *config, const struct arguments *arguments)
+{
+    return command_reset_password(config, arguments->operands[0]);
+}
+
+static int do_set_route(const struct program_config *config, const struct arguments *arguments)
+{
+    return command_set_route(config, arguments->operands[0], arguments->operands[1]);
 }
 
 static const struct command {
     const char *name;
-    bool takes_operand;
+    int operand_count;
     bool takes_listeners;
     int (*run)(const struct program_config *config, const struct arguments *arguments);
     const char *usage;
 } commands[] = {
-    {"run", false, false, do_run, ""},
-    {"migrate", false, false, do_migrate, ""},
-    {"create-administrator", true, false, do_create_administrator, " NAME"},
-    {"create-token", true, true, do_create_token,
+    {"run", 0, false, do_run, ""},
+    {"migrate", 0, false, do_migrate, ""},
+    {"create-administrator", 1, false, do_create_administrator, " NAME"},
+    {"reset-password", 1, false, do_reset_password, " NAME"},
+    {"set-route", 2, false, do_set_route, " DOMAIN HOST:PORT"},
+    {"create-token", 1, true, do_create_token,
      " HOSTNAME [--inbound IP:PORT] [--outbound IP:PORT]"},
 };
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
@@ -88,9 +102,11 @@ static bool read_arguments(int argc, char **argv, const struct command *command,
         else
             return false;
     }
-    if (command->takes_operand && optind < argc)
-        arguments->operand = argv[optind++];
-    return arguments->config && optind == argc && (arguments->operand || !command->takes_operand);
+    if (!arguments->config || argc - optind != command->operand_count)
+        return false;
+    for (int i = 0; i < command->operand_count; i++)
+        arguments->operands[i] = argv[optind + i];
+    return true;
 }
 
 int main(int argc, char **argv)
