@@ -238,7 +238,8 @@ static bool put_results(struct page *page, const struct store_audit_query *query
     for (size_t i = 0; i < count; i++)
         put_message(page, rows, &messages[i]);
     put_links(page, count == query->limit ? &messages[count - 1] : NULL);
-    page_put_count(page, page->data, "count", (int64_t)count);
+    /* Not "count", which rows have too and leave out. */
+    page_put_count(page, page->data, "message_count", (int64_t)count);
     page_put(page, page->data, "has_messages", json_boolean(count > 0));
     store_audit_list_free(messages, count);
     return true;

@@ -138,12 +138,6 @@ static void add_host(struct totals *totals, const struct host_summary *summary)
     add_queue(&totals->queues.delivery, queues->delivery);
 }
 
-static bool needs_attention(const struct host_summary *summary)
-{
-    return summary->state != HOST_ONLINE || summary->configuration == HOST_REFUSED ||
-           summary->signatures_missing || summary->has_problem;
-}
-
 static void put_hosts(struct page *page, const struct store_scanner *scanners, size_t count)
 {
     int64_t now = timestamp_now_ms(), alerting = 0;
@@ -156,7 +150,7 @@ static void put_hosts(struct page *page, const struct store_scanner *scanners, s
         add_host(&totals, &summary);
         if (i < HOSTS_SHOWN)
             host_put(page, page_add_object(page, rows), &scanners[i], now);
-        if (needs_attention(&summary) && ++alerting <= ALERTS_SHOWN)
+        if (summary.needs_attention && ++alerting <= ALERTS_SHOWN)
             host_put(page, page_add_object(page, alerts), &scanners[i], now);
     }
     page_put_count(page, page->data, "host_count", (int64_t)count);

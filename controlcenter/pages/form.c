@@ -46,6 +46,8 @@ void form_set(struct form *form, const char *field, const char *text)
 
 static void refuse(struct form *form, const char *field, const struct buffer *text)
 {
+    if (!form->wrong)
+        page_put_true(form->page, form->page->data, "wrong");
     form->wrong = true;
     if (json_object_get(form->error, field))
         return;

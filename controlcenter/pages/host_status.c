@@ -11,6 +11,10 @@
 #define SERVICES_MOST 16
 #define OLD_SIGNATURES_MS (INT64_C(7) * 86400000)
 
+/* The members of a status that a process of the host answers. */
+static const char *const processes[] = {"mta", "engine", "supervisor"};
+#define PROCESS_COUNT (sizeof processes / sizeof *processes)
+
 static const char *const service_states[] = {"running", "stopped", "stopping", "waiting", NULL};
 
 /* --- single values --- */
@@ -91,6 +95,21 @@ static bool signatures_missing(const json_t *engine)
     return !source || strcmp(source, "builtin") == 0;
 }
 
+static bool signatures_old(const json_t *engine, int64_t now)
+{
+    int64_t built_at;
+    return time_member(member(engine, "signatures"), "built_at", &built_at) &&
+           now - built_at > OLD_SIGNATURES_MS;
+}
+
+static bool is_partly_unknown(const json_t *status)
+{
+    for (size_t i = 0; i < PROCESS_COUNT; i++)
+        if (!member(status, processes[i]))
+            return true;
+    return false;
+}
+
 static bool has_text(const json_t *object, const char *name)
 {
     const char *value = json_string_value(json_object_get(object, name));
@@ -118,13 +137,21 @@ void host_summarise(const struct store_scanner *scanner, int64_t now, struct hos
     *summary = (struct host_summary){.state = state_of(scanner, now),
                                      .configuration = configuration_of(scanner),
                                      .queues = {-1, -1, -1}};
+    summary->needs_attention =
+        summary->state != HOST_ONLINE || summary->configuration == HOST_REFUSED;
     if (summary->state != HOST_ONLINE)
         return;
     read_queues(status, &summary->queues);
     summary->signatures_missing = signatures_missing(member(status, "engine"));
+    summary->signatures_old =
+        !summary->signatures_missing && signatures_old(member(status, "engine"), now);
+    summary->is_partly_unknown = is_partly_unknown(status);
     summary->has_problem = has_text(member(status, "engine"), "problem") ||
                            has_text(member(status, "events"), "problem") ||
                            has_waiting_service(status);
+    summary->needs_attention = summary->needs_attention || summary->signatures_missing ||
+                               summary->signatures_old || summary->is_partly_unknown ||
+                               summary->has_problem;
 }
 
 /* --- showing --- */
@@ -143,7 +170,7 @@ void host_put_queues(struct page *page, json_t *object, const struct host_queues
 }
 
 static void put_signatures(struct page *page, json_t *row, const json_t *engine,
-                           const struct host_summary *summary, int64_t now)
+                           const struct host_summary *summary)
 {
     const json_t *signatures = member(engine, "signatures");
     json_t *to = page_put_object(page, row, "signatures");
@@ -161,7 +188,7 @@ static void put_signatures(struct page *page, json_t *row, const json_t *engine,
     if (!time_member(signatures, "built_at", &built_at))
         return;
     page_put_time(page, to, "built_at", built_at);
-    page_put(page, to, "old", json_boolean(now - built_at > OLD_SIGNATURES_MS));
+    page_put(page, to, "old", json_boolean(summary->signatures_old));
 }
 
 static void put_engine(struct page *page, json_t *row, const json_t *engine)
@@ -226,6 +253,14 @@ static void put_services(struct page *page, json_t *row, const json_t *status)
     page_put(page, row, "has_services", json_boolean(json_array_size(array) > 0));
 }
 
+static void put_silent_processes(struct page *page, json_t *row, const json_t *status)
+{
+    json_t *array = page_put_array(page, row, "silent_processes");
+    for (size_t i = 0; i < PROCESS_COUNT; i++)
+        if (!member(status, processes[i]))
+            page_put_text(page, page_add_object(page, array), "name", processes[i]);
+}
+
 static void put_configuration(struct page *page, json_t *row, const struct store_scanner *scanner,
                               enum host_configuration configuration)
 {
@@ -256,13 +291,16 @@ void host_put(struct page *page, json_t *row, const struct store_scanner *scanne
     page_put_time(page, row, "seen_at", scanner->seen_at);
     page_put_true(page, page_put_object(page, row, "state"), states[summary.state]);
     page_put(page, row, "has_problem", json_boolean(summary.has_problem));
+    page_put(page, row, "needs_attention", json_boolean(summary.needs_attention));
     put_configuration(page, row, scanner, summary.configuration);
     /* What a silent host said last is not what is so now. */
-    if (summary.state != HOST_ONLINE)
+    if (summary.state == HOST_ONLINE)
+        put_silent_processes(page, row, status);
+    else
         status = NULL;
     put_mta(page, row, member(status, "mta"), &summary.queues);
     put_engine(page, row, member(status, "engine"));
-    put_signatures(page, row, member(status, "engine"), &summary, now);
+    put_signatures(page, row, member(status, "engine"), &summary);
     put_events(page, row, status);
     put_services(page, row, status);
 }

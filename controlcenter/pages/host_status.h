@@ -21,7 +21,10 @@ struct host_summary {
     enum host_configuration configuration;
     struct host_queues queues; /* unknown unless the host is online */
     bool signatures_missing;   /* its engine knows the test signature only, or none */
+    bool signatures_old;       /* for over a week */
+    bool is_partly_unknown;    /* one of its processes does not answer */
     bool has_problem;          /* of its engine, its events or a service that does not run */
+    bool needs_attention;      /* any of these, or its state or configuration */
 };
 
 /* Reads the status for decisions, and (where `row` is not NULL) fills a template's object with all

@@ -157,6 +157,8 @@ void page_draw_error(struct http_request *request, struct http_response *respons
     page_put(&page, page.data, "refused", json_boolean(status == 403));
     page_put(&page, page.data, "away", json_boolean(status == 503));
     page_put(&page, page.data, "broken", json_boolean(status >= 500 && status != 503));
+    page_put(&page, page.data, "other",
+             json_boolean(status < 500 && status != 403 && status != 404));
     if (page.failed || !template_render(page.application->templates, "error", page.data,
                                         &response->body, &error)) {
         log_problem(&page, &error);

@@ -85,7 +85,8 @@ extern const char *const page_states[];
 
 /* --- form.c: what was typed, and what is wrong with it --- */
 
-/* Templates see values.FIELD, error.FIELD (a sentence) and errors (an array of {field,message}). */
+/* Templates see values.FIELD, error.FIELD (a sentence), errors (an array of {field,message}), and
+ * wrong where there is one. */
 struct form {
     struct page *page;
     json_t *values;
