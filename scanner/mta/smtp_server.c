@@ -1,0 +1,397 @@
+#include "scanner/mta/smtp_server.h"
+
+#include "common/log.h"
+#include "common/timestamp.h"
+#include "scanner/mta/smtp_server_peers.h"
+#include "scanner/mta/smtp_session.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define BACKLOG 1024
+#define ACCEPTS_A_TURN 64 /* then the sessions have their turn */
+#define PAUSE_SECONDS 1   /* of accepting, where descriptors or memory ran out */
+#define STOP_MS 5000      /* that sessions have to end in */
+#define REASON_SIZE 700
+
+struct listener {
+    struct listener *next;
+    struct smtp_server *server;
+    struct config_listener place;
+    enum queue_direction direction;
+    int fd;
+    struct event *event;
+    struct event *resume;
+    bool wanted; /* by the configuration that is being taken */
+};
+
+/* A session as the server keeps it. */
+struct entry {
+    struct entry *next, **link;
+    struct smtp_server *server;
+    struct smtp_session *session;
+    struct smtp_peer *peer;
+    enum queue_direction direction;
+};
+
+struct smtp_server {
+    struct mta *mta;
+    struct listener *listeners;
+    struct entry *entries;
+    size_t sessions[2];          /* by direction */
+    struct smtp_peers *peers[2]; /* by direction */
+    struct smtp_event_budget budget;
+};
+
+/* --- sessions --- */
+
+static void on_gone(void *argument)
+{
+    struct entry *entry = argument;
+    struct smtp_server *server = entry->server;
+    smtp_peers_leave(server->peers[entry->direction], entry->peer);
+    server->sessions[entry->direction]--;
+    *entry->link = entry->next;
+    if (entry->next)
+        entry->next->link = entry->link;
+    free(entry);
+}
+
+static struct entry *new_entry(struct smtp_server *server, enum queue_direction direction,
+                               struct smtp_peer *peer)
+{
+    struct entry *entry = calloc(1, sizeof(*entry));
+    if (!entry)
+        abort();
+    *entry = (struct entry){.next = server->entries,
+                            .link = &server->entries,
+                            .server = server,
+                            .peer = peer,
+                            .direction = direction};
+    if (entry->next)
+        entry->next->link = &entry->next;
+    server->entries = entry;
+    server->sessions[direction]++;
+    return entry;
+}
+
+static const struct config_smtp_server *limits_of(const struct smtp_server *server,
+                                                  enum queue_direction direction)
+{
+    const struct scanner_config *config = server->mta->config->config;
+    return direction == QUEUE_INBOUND ? &config->inbound : &config->outbound;
+}
+
+/* One write into an empty socket buffer: nothing is kept for a client that is one too many. */
+static void turn_away(const struct listener *listener, int fd, const char *reason)
+{
+    char reply[DOMAIN_SIZE + 64];
+    int length = snprintf(reply, sizeof(reply), "421 4.7.0 %s %s\r\n",
+                          listener->server->mta->config->config->host_name, reason);
+    if (send(fd, reply, (size_t)length, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+        log_debug("a client that was turned away had gone already");
+    close(fd);
+}
+
+static void begin_session(struct listener *listener, int fd, const struct ip_address *address,
+                          uint16_t port)
+{
+    struct smtp_server *server = listener->server;
+    enum queue_direction direction = listener->direction;
+    const struct config_smtp_server *limits = limits_of(server, direction);
+    if (server->sessions[direction] >= (size_t)limits->max_sessions) {
+        turn_away(listener, fd, "too many sessions, try again later");
+        return;
+    }
+    struct smtp_peer *peer = smtp_peers_enter(server->peers[direction], address);
+    if (smtp_peer_sessions(peer) > (unsigned)limits->max_sessions_per_ip) {
+        smtp_peers_leave(server->peers[direction], peer);
+        turn_away(listener, fd, "too many sessions from your address");
+        return;
+    }
+    struct entry *entry = new_entry(server, direction, peer);
+    struct smtp_session_options options = {.mta = server->mta,
+                                           .fd = fd,
+                                           .peer = *address,
+                                           .peer_port = port,
+                                           .direction = direction,
+                                           .budget = &server->budget,
+                                           .gone = on_gone,
+                                           .argument = entry};
+    entry->session = smtp_session_new(&options);
+}
+
+/* --- listeners --- */
+
+static void on_resume(evutil_socket_t fd, short what, void *argument)
+{
+    struct listener *listener = argument;
+    (void)fd;
+    (void)what;
+    event_add(listener->event, NULL);
+}
+
+/* Out of descriptors or memory the socket stays readable, and the loop would spin. */
+static void pause_listener(struct listener *listener)
+{
+    struct timeval wait = {.tv_sec = PAUSE_SECONDS};
+    log_warning("no further connections for a moment: %s", strerror(errno));
+    event_del(listener->event);
+    event_add(listener->resume, &wait);
+}
+
+static bool is_passing(int reason)
+{
+    return reason == ECONNABORTED || reason == EINTR || reason == EPROTO || reason == ENETDOWN ||
+           reason == EHOSTDOWN || reason == EHOSTUNREACH || reason == ENETUNREACH ||
+           reason == EPERM;
+}
+
+static void on_connection(evutil_socket_t fd, short what, void *argument)
+{
+    struct listener *listener = argument;
+    (void)what;
+    for (int i = 0; i < ACCEPTS_A_TURN; i++) {
+        struct sockaddr_storage from;
+        socklen_t size = sizeof(from);
+        struct ip_address address;
+        uint16_t port;
+        int one = 1;
+        int client = accept4(fd, (struct sockaddr *)&from, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (client < 0 && is_passing(errno))
+            continue;
+        if (client < 0) {
+            if (errno != EAGAIN && errno != EWOULDBLOCK)
+                pause_listener(listener);
+            return;
+        }
+        /* Replies are whole when they are sent; none gains from waiting for more. */
+        setsockopt(client, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+        if (ip_from_sockaddr((struct sockaddr *)&from, &address, &port))
+            begin_session(listener, client, &address, port);
+        else
+            close(client);
+    }
+}
+
+static bool place_error(const struct config_listener *place, struct error *error)
+{
+    char where[IP_TEXT_SIZE + 16], address[IP_TEXT_SIZE];
+    bool v6 = !ip_is_v4(&place->address);
+    int reason = errno;
+    ip_text(&place->address, address);
+    snprintf(where, sizeof(where), "%s%s%s:%u", v6 ? "[" : "", address, v6 ? "]" : "",
+             (unsigned)place->port);
+    errno = reason;
+    return error_set_errno(error, where, "cannot listen");
+}
+
+static bool listen_at(int fd, const struct config_listener *place)
+{
+    struct sockaddr_storage to;
+    socklen_t size = ip_to_sockaddr(&place->address, place->port, &to);
+    int one = 1;
+    return setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) == 0 &&
+           (to.ss_family != AF_INET6 ||
+            setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one)) == 0) &&
+           bind(fd, (struct sockaddr *)&to, size) == 0 && listen(fd, BACKLOG) == 0;
+}
+
+static int open_socket(const struct config_listener *place, struct error *error)
+{
+    int family = ip_is_v4(&place->address) ? AF_INET : AF_INET6;
+    int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd >= 0 && listen_at(fd, place))
+        return fd;
+    place_error(place, error);
+    if (fd >= 0)
+        close(fd);
+    return -1;
+}
+
+static void free_listener(struct listener *listener)
+{
+    event_free(listener->event);
+    event_free(listener->resume);
+    close(listener->fd);
+    free(listener);
+}
+
+static struct listener *find_listener(struct smtp_server *server,
+                                      const struct config_listener *place)
+{
+    struct listener *listener = server->listeners;
+    while (listener &&
+           (listener->place.port != place->port ||
+            memcmp(&listener->place.address, &place->address, sizeof(place->address)) != 0))
+        listener = listener->next;
+    return listener;
+}
+
+static struct listener *open_listener(struct smtp_server *server,
+                                      const struct config_listener *place, struct error *error)
+{
+    int fd = open_socket(place, error);
+    if (fd < 0)
+        return NULL;
+    struct listener *listener = calloc(1, sizeof(*listener));
+    if (!listener)
+        abort();
+    *listener = (struct listener){.server = server, .fd = fd};
+    listener->event =
+        event_new(server->mta->base, fd, EV_READ | EV_PERSIST, on_connection, listener);
+    listener->resume = evtimer_new(server->mta->base, on_resume, listener);
+    if (!listener->event || !listener->resume)
+        abort();
+    return listener;
+}
+
+/* --- taking a configuration --- */
+
+/* The listeners that are new, not yet among the server's. */
+static bool open_missing(struct smtp_server *server, const struct config_smtp_server *wanted,
+                         enum queue_direction direction, struct listener **opened,
+                         struct error *error)
+{
+    for (size_t i = 0; i < wanted->listener_count; i++) {
+        const struct config_listener *place = &wanted->listeners[i];
+        if (find_listener(server, place))
+            continue;
+        struct listener *listener = open_listener(server, place, error);
+        if (!listener)
+            return false;
+        listener->place = *place;
+        listener->direction = direction;
+        listener->next = *opened;
+        *opened = listener;
+    }
+    return true;
+}
+
+static void mark_wanted(struct smtp_server *server, const struct config_smtp_server *wanted,
+                        enum queue_direction direction)
+{
+    for (size_t i = 0; i < wanted->listener_count; i++) {
+        struct listener *listener = find_listener(server, &wanted->listeners[i]);
+        listener->wanted = true;
+        listener->direction = direction;
+        listener->place = wanted->listeners[i];
+    }
+}
+
+static void close_unwanted(struct smtp_server *server)
+{
+    for (struct listener **link = &server->listeners; *link;) {
+        struct listener *listener = *link;
+        if (listener->wanted) {
+            listener->wanted = false;
+            link = &listener->next;
+            continue;
+        }
+        *link = listener->next;
+        free_listener(listener);
+    }
+}
+
+static void free_listeners(struct listener **list)
+{
+    while (*list) {
+        struct listener *next = (*list)->next;
+        free_listener(*list);
+        *list = next;
+    }
+}
+
+static void keep_opened(struct smtp_server *server, struct listener *opened)
+{
+    while (opened) {
+        struct listener *next = opened->next;
+        opened->next = server->listeners;
+        server->listeners = opened;
+        event_add(opened->event, NULL);
+        opened = next;
+    }
+}
+
+bool smtp_server_configure(struct smtp_server *server, struct error *error)
+{
+    const struct scanner_config *config = server->mta->config->config;
+    struct listener *opened = NULL;
+    if (!open_missing(server, &config->inbound, QUEUE_INBOUND, &opened, error) ||
+        !open_missing(server, &config->outbound, QUEUE_OUTBOUND, &opened, error)) {
+        free_listeners(&opened);
+        return false;
+    }
+    keep_opened(server, opened);
+    mark_wanted(server, &config->inbound, QUEUE_INBOUND);
+    mark_wanted(server, &config->outbound, QUEUE_OUTBOUND);
+    close_unwanted(server);
+    return true;
+}
+
+/* --- life --- */
+
+struct smtp_server *smtp_server_new(struct mta *mta)
+{
+    struct smtp_server *server = calloc(1, sizeof(*server));
+    if (!server)
+        abort();
+    server->mta = mta;
+    for (int i = 0; i < 2; i++)
+        server->peers[i] = smtp_peers_new();
+    return server;
+}
+
+size_t smtp_server_sessions(const struct smtp_server *server)
+{
+    return server->sessions[QUEUE_INBOUND] + server->sessions[QUEUE_OUTBOUND];
+}
+
+static void stop_sessions(struct smtp_server *server)
+{
+    struct entry *next;
+    for (struct entry *entry = server->entries; entry; entry = next) {
+        next = entry->next;
+        smtp_session_stop(entry->session);
+    }
+}
+
+static void on_tick(evutil_socket_t fd, short what, void *argument)
+{
+    (void)fd;
+    (void)what;
+    (void)argument;
+}
+
+/* Messages that are with the intake get their answer: a client that hears none sends again. */
+static void wait_for_sessions(struct smtp_server *server)
+{
+    int64_t end = timestamp_monotonic_ms() + STOP_MS;
+    struct timeval wait = {.tv_usec = 50000};
+    struct event *tick = event_new(server->mta->base, -1, EV_PERSIST, on_tick, NULL);
+    if (!tick)
+        abort();
+    event_add(tick, &wait);
+    while (server->entries && timestamp_monotonic_ms() < end)
+        event_base_loop(server->mta->base, EVLOOP_ONCE);
+    event_free(tick);
+}
+
+void smtp_server_free(struct smtp_server *server)
+{
+    if (!server)
+        return;
+    free_listeners(&server->listeners);
+    stop_sessions(server);
+    wait_for_sessions(server);
+    while (server->entries)
+        smtp_session_free(server->entries->session);
+    for (int i = 0; i < 2; i++)
+        smtp_peers_free(server->peers[i]);
+    free(server);
+}

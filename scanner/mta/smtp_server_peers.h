@@ -1,0 +1,21 @@
+/* How many sessions each client has now. An IPv6 client is its /64, since that is what one customer
+ * has to choose addresses from. */
+#ifndef GATEHOUSE_SCANNER_MTA_SMTP_SERVER_PEERS_H
+#define GATEHOUSE_SCANNER_MTA_SMTP_SERVER_PEERS_H
+
+#include "common/ip.h"
+
+struct smtp_peer;
+struct smtp_peers;
+
+struct smtp_peers *smtp_peers_new(void);
+void smtp_peers_free(struct smtp_peers *peers);
+
+/* The client's entry, with one session more. */
+struct smtp_peer *smtp_peers_enter(struct smtp_peers *peers, const struct ip_address *address);
+/* Sessions that the entry counts. */
+unsigned smtp_peer_sessions(const struct smtp_peer *peer);
+/* One session less; the entry goes with its last one. */
+void smtp_peers_leave(struct smtp_peers *peers, struct smtp_peer *peer);
+
+#endif

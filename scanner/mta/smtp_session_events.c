@@ -1,0 +1,90 @@
+/* What the audit log hears of transactions that did not reach the intake. */
+#include "scanner/mta/smtp_session_private.h"
+
+#include "common/timestamp.h"
+#include "scanner/mta/audit_event.h"
+
+#define EVENTS_A_SECOND 200 /* of all sessions together */
+
+/* RFC 3848 and RFC 6531 section 4.3. */
+static const char *protocol_of(const struct smtp_session *session)
+{
+    bool tls = session->stream.ssl != NULL;
+    if (session->envelope.flags & QUEUE_FLAG_SMTPUTF8)
+        return tls ? "UTF8SMTPS" : "UTF8SMTP";
+    if (!session->extended)
+        return "SMTP";
+    return tls ? "ESMTPS" : "ESMTP";
+}
+
+void smtp_session_transaction(const struct smtp_session *session, struct transaction *transaction)
+{
+    *transaction = (struct transaction){.direction = session->options.direction,
+                                        .peer = session->options.peer,
+                                        .peer_port = session->options.peer_port,
+                                        .helo = session->helo ? session->helo : "",
+                                        .protocol = protocol_of(session),
+                                        .tls = session->tls_text[0] ? session->tls_text : NULL};
+}
+
+/* A session may log as often as it may err, all sessions so many in a second. */
+static bool may_log(struct smtp_session *session)
+{
+    struct smtp_event_budget *budget = session->options.budget;
+    int64_t second = timestamp_monotonic_ms() / 1000;
+    if (session->events_logged >= (unsigned)session->limits->max_errors)
+        return false;
+    if (second != budget->second) {
+        budget->second = second;
+        budget->left = EVENTS_A_SECOND;
+    }
+    if (budget->left == 0) {
+        budget->dropped++;
+        return false;
+    }
+    budget->left--;
+    session->events_logged++;
+    return true;
+}
+
+static struct audit_envelope envelope_of(const struct smtp_session *session)
+{
+    const struct smtp_envelope *envelope = &session->envelope;
+    bool accepted = envelope->recipient_count > 0;
+    return (struct audit_envelope){
+        .sender = envelope->sender,
+        .recipients = accepted ? envelope->recipients : envelope->refused,
+        .recipient_count = accepted ? envelope->recipient_count : envelope->refused_count,
+        .size = session->receive.size};
+}
+
+/* `reply` is NULL for an aborted one. */
+static void log_event(struct smtp_session *session, const char *reply)
+{
+    struct audit_envelope envelope = envelope_of(session);
+    struct buffer events = BUFFER_INIT;
+    struct transaction transaction;
+    if (!may_log(session))
+        return;
+    smtp_session_transaction(session, &transaction);
+    if (reply)
+        audit_refused(&events, &session->envelope.id, &transaction, &envelope, reply);
+    else
+        audit_aborted(&events, &session->envelope.id, &transaction, &envelope);
+    queue_log_only(session->options.mta->queue, &session->envelope.id, &events, NULL, NULL);
+}
+
+void smtp_session_log_refused(struct smtp_session *session, const char *reply)
+{
+    if (session->envelope.open)
+        log_event(session, reply);
+}
+
+void smtp_session_log_aborted(struct smtp_session *session)
+{
+    const struct smtp_envelope *envelope = &session->envelope;
+    if (!envelope->open || (envelope->recipient_count == 0 && envelope->refusal))
+        return;
+    log_event(session, NULL);
+    smtp_session_clear(session);
+}
