@@ -59,6 +59,10 @@ void config_free(struct scanner_config *config)
     free(config->inbound.allowed_networks);
     free(config->outbound.listeners);
     free(config->outbound.allowed_networks);
+    free(config->tls_certificate);
+    if (config->tls_key)
+        explicit_bzero(config->tls_key, strlen(config->tls_key));
+    free(config->tls_key);
     free(config->delivery.retry_seconds);
     free(config->delivery.dns_servers);
     free(config);

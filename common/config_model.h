@@ -17,10 +17,12 @@
  *
  * {"format":1,"version":N,"scanner_id":UUID,"issued_at":ISO,"host_name":S,
  *  "smtp":{
- *    "inbound":{"listeners":[{"address":IP,"port":N}],"max_message_bytes":N [52428800],
+ *    "inbound":{"listeners":[{"address":IP,"port":N,"implicit_tls":B [false]}],
+ *       "tls":T ["optional" where smtp.tls is there, else "off"],"max_message_bytes":N [52428800],
  *       "max_recipients":N [1000],"max_sessions":N [1000],"max_sessions_per_ip":N [50],
  *       "max_errors":N [20],"idle_seconds":N [300],"allowed_networks":[CIDR] []},
  *    "outbound":{same; allowed_networks are those that may relay},
+ *    "tls":{"certificate":PEM (the chain may follow),"key":PEM} [no TLS],
  *    "scan_wait_seconds":N [30],
  *    "delivery":{"retry_seconds":[N,...] [300,900,1800,3600],"lifetime_seconds":N [432000],
  *       "delay_warning_seconds":N [14400, 0 none],"connect_seconds":N [30],"reply_seconds":N [300],
@@ -31,6 +33,8 @@
  *  "engine":{"workers":N [2],"scan_seconds":N [60]}}
  *
  * ROUTE: {"kind":"mx"} or {"kind":"relay","relays":[{"host":S,"port":N [25]}]} (tried in order).
+ * T: "off", "optional" (STARTTLS is offered) or "required" (no mail without it); the last two, and
+ * implicit_tls (TLS from the first byte on, whatever T is), need smtp.tls.
  * A: "delete", "reject", or "deliver" with the verdict named in a header field. */
 
 enum config_route_kind { CONFIG_ROUTE_MX, CONFIG_ROUTE_RELAY };
@@ -54,9 +58,13 @@ struct config_domain {
 struct config_listener {
     struct ip_address address;
     uint16_t port;
+    bool implicit_tls;
 };
 
+enum config_tls_mode { CONFIG_TLS_OFF, CONFIG_TLS_OPTIONAL, CONFIG_TLS_REQUIRED };
+
 struct config_smtp_server {
+    enum config_tls_mode tls;
     struct config_listener *listeners;
     size_t listener_count;
     struct ip_network *allowed_networks;
@@ -95,6 +103,7 @@ struct scanner_config {
     char host_name[DOMAIN_SIZE];
     struct config_smtp_server inbound;
     struct config_smtp_server outbound;
+    char *tls_certificate, *tls_key; /* PEM; NULL: no TLS */
     int scan_wait_seconds;
     struct config_delivery delivery;
     struct config_domain *domains; /* sorted by name, no name twice */

@@ -27,6 +27,13 @@ void *config_allocate(size_t count, size_t size, struct error *error);
 /* Reads `smtp` of the document. What was allocated before a failure is freed by config_free. */
 bool config_read_smtp(const json_t *document, struct scanner_config *config, struct error *error);
 
+/* Reads `smtp.tls`; without it both texts stay NULL. */
+bool config_read_tls(const json_t *smtp, const struct json_place *smtp_place,
+                     struct scanner_config *config, struct error *error);
+/* Reads `tls` of a server. */
+bool config_read_tls_mode(const json_t *server, const struct json_place *place,
+                          bool has_certificate, enum config_tls_mode *mode, struct error *error);
+
 /* Reads the route that is the value at `place`. */
 bool config_read_route(const json_t *value, const struct json_place *place,
                        struct config_route *route, struct error *error);

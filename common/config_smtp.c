@@ -25,18 +25,21 @@
 
 /* --- listeners --- */
 
-static bool read_listener(const json_t *value, const struct json_place *place,
+static bool read_listener(const json_t *value, const struct json_place *place, bool has_certificate,
                           struct config_listener *listener, struct error *error)
 {
-    static const char *const known[] = {"address", "port", NULL};
+    static const char *const known[] = {"address", "port", "implicit_tls", NULL};
     const char *address;
     int64_t port;
     if (!json_get_text(value, place, "address", IP_TEXT_SIZE, &address, error))
         return false;
     if (!ip_parse(address, &listener->address))
         return json_place_error(place, "address", error, "must be an IP address");
-    if (!json_get_integer(value, place, "port", 1, 65535, &port, error))
+    if (!json_get_integer(value, place, "port", 1, 65535, &port, error) ||
+        !json_get_bool_or(value, place, "implicit_tls", false, &listener->implicit_tls, error))
         return false;
+    if (listener->implicit_tls && !has_certificate)
+        return json_place_error(place, "implicit_tls", error, "needs the certificate in smtp.tls");
     listener->port = (uint16_t)port;
     return config_check_members(value, place, known, error);
 }
@@ -56,7 +59,7 @@ static bool is_among(const struct config_listener *listener, const struct config
 }
 
 static bool read_listeners(const json_t *object, const struct json_place *place,
-                           const struct config_smtp_server *other,
+                           bool has_certificate, const struct config_smtp_server *other,
                            struct config_smtp_server *server, struct error *error)
 {
     struct json_place list = {.parent = place, .name = "listeners"};
@@ -70,7 +73,7 @@ static bool read_listeners(const json_t *object, const struct json_place *place,
     for (size_t i = 0; i < count; i++) {
         struct json_place element = {.parent = &list, .index = i};
         struct config_listener *listener = &server->listeners[i];
-        if (!read_listener(json_array_get(array, i), &element, listener, error))
+        if (!read_listener(json_array_get(array, i), &element, has_certificate, listener, error))
             return false;
         if (is_among(listener, server->listeners, i) ||
             is_among(listener, other->listeners, other->listener_count))
@@ -142,12 +145,19 @@ static bool read_dns_servers(const json_t *object, const struct json_place *plac
 /* --- servers --- */
 
 static bool read_server(const json_t *smtp, const struct json_place *smtp_place, const char *name,
-                        const struct config_smtp_server *other, struct config_smtp_server *server,
-                        struct error *error)
+                        bool has_certificate, const struct config_smtp_server *other,
+                        struct config_smtp_server *server, struct error *error)
 {
-    static const char *const known[] = {"listeners",    "max_message_bytes",   "max_recipients",
-                                        "max_sessions", "max_sessions_per_ip", "max_errors",
-                                        "idle_seconds", "allowed_networks",    NULL};
+    static const char *const known[] = {"listeners",
+                                        "max_message_bytes",
+                                        "max_recipients",
+                                        "max_sessions",
+                                        "max_sessions_per_ip",
+                                        "max_errors",
+                                        "idle_seconds",
+                                        "allowed_networks",
+                                        "tls",
+                                        NULL};
     static const struct config_number numbers[] = {
         SERVER_NUMBER(max_recipients, 1, 100000, 1000),
         SERVER_NUMBER(max_sessions, 1, 100000, 1000),
@@ -159,7 +169,8 @@ static bool read_server(const json_t *smtp, const struct json_place *smtp_place,
     const json_t *object;
     return json_get_object(smtp, smtp_place, name, true, &object, error) &&
            config_check_members(object, &place, known, error) &&
-           read_listeners(object, &place, other, server, error) &&
+           read_listeners(object, &place, has_certificate, other, server, error) &&
+           config_read_tls_mode(object, &place, has_certificate, &server->tls, error) &&
            json_get_integer_or(object, &place, "max_message_bytes", LEAST_MESSAGE_BYTES,
                                MOST_MESSAGE_BYTES, DEFAULT_MESSAGE_BYTES,
                                &server->max_message_bytes, error) &&
@@ -234,8 +245,8 @@ static bool read_delivery(const json_t *smtp, const struct json_place *smtp_plac
 
 bool config_read_smtp(const json_t *document, struct scanner_config *config, struct error *error)
 {
-    static const char *const known[] = {"inbound", "outbound", "scan_wait_seconds", "delivery",
-                                        NULL};
+    static const char *const known[] = {"inbound",           "outbound", "tls",
+                                        "scan_wait_seconds", "delivery", NULL};
     static const struct config_number numbers[] = {
         {"scan_wait_seconds", 1, 600, 30, offsetof(struct scanner_config, scan_wait_seconds)},
     };
@@ -243,8 +254,11 @@ bool config_read_smtp(const json_t *document, struct scanner_config *config, str
     const json_t *smtp;
     return json_get_object(document, NULL, "smtp", true, &smtp, error) &&
            config_check_members(smtp, &place, known, error) &&
-           read_server(smtp, &place, "inbound", &config->outbound, &config->inbound, error) &&
-           read_server(smtp, &place, "outbound", &config->inbound, &config->outbound, error) &&
+           config_read_tls(smtp, &place, config, error) &&
+           read_server(smtp, &place, "inbound", config->tls_key, &config->outbound,
+                       &config->inbound, error) &&
+           read_server(smtp, &place, "outbound", config->tls_key, &config->inbound,
+                       &config->outbound, error) &&
            config_read_numbers(smtp, &place, numbers, COUNT_OF(numbers), config, error) &&
            read_delivery(smtp, &place, &config->delivery, error);
 }

@@ -46,6 +46,7 @@ struct smtp_server {
     size_t sessions[2];          /* by direction */
     struct smtp_peers *peers[2]; /* by direction */
     struct smtp_event_budget budget;
+    struct tls_context *tls; /* NULL: no certificate */
 };
 
 /* --- sessions --- */
@@ -115,14 +116,18 @@ static void begin_session(struct listener *listener, int fd, const struct ip_add
         return;
     }
     struct entry *entry = new_entry(server, direction, peer);
-    struct smtp_session_options options = {.mta = server->mta,
-                                           .fd = fd,
-                                           .peer = *address,
-                                           .peer_port = port,
-                                           .direction = direction,
-                                           .budget = &server->budget,
-                                           .gone = on_gone,
-                                           .argument = entry};
+    bool implicit = listener->place.implicit_tls;
+    struct smtp_session_options options = {
+        .mta = server->mta,
+        .fd = fd,
+        .peer = *address,
+        .peer_port = port,
+        .direction = direction,
+        .tls = implicit || limits->tls != CONFIG_TLS_OFF ? server->tls : NULL,
+        .implicit_tls = implicit,
+        .budget = &server->budget,
+        .gone = on_gone,
+        .argument = entry};
     entry->session = smtp_session_new(&options);
 }
 
@@ -318,15 +323,35 @@ static void keep_opened(struct smtp_server *server, struct listener *opened)
     }
 }
 
+/* The context of the configuration's certificate: the one that runs, where it is the same. */
+static bool take_certificate(struct smtp_server *server, const struct scanner_config *config,
+                             struct tls_context **tls, struct error *error)
+{
+    *tls = NULL;
+    if (!config->tls_certificate)
+        return true;
+    if (server->tls && tls_context_is(server->tls, config->tls_certificate, config->tls_key))
+        *tls = tls_context_take(server->tls);
+    else
+        *tls = tls_context_new(config->tls_certificate, config->tls_key, error);
+    return *tls != NULL;
+}
+
 bool smtp_server_configure(struct smtp_server *server, struct error *error)
 {
     const struct scanner_config *config = server->mta->config->config;
     struct listener *opened = NULL;
+    struct tls_context *tls;
+    if (!take_certificate(server, config, &tls, error))
+        return false;
     if (!open_missing(server, &config->inbound, QUEUE_INBOUND, &opened, error) ||
         !open_missing(server, &config->outbound, QUEUE_OUTBOUND, &opened, error)) {
         free_listeners(&opened);
+        tls_context_drop(tls);
         return false;
     }
+    tls_context_drop(server->tls);
+    server->tls = tls;
     keep_opened(server, opened);
     mark_wanted(server, &config->inbound, QUEUE_INBOUND);
     mark_wanted(server, &config->outbound, QUEUE_OUTBOUND);
@@ -393,5 +418,6 @@ void smtp_server_free(struct smtp_server *server)
         smtp_session_free(server->entries->session);
     for (int i = 0; i < 2; i++)
         smtp_peers_free(server->peers[i]);
+    tls_context_drop(server->tls);
     free(server);
 }

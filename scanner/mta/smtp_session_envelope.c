@@ -104,6 +104,8 @@ static const char *refuse_mail_now(const struct smtp_session *session)
 {
     if (!session->greeted)
         return "503 5.5.1 say EHLO or HELO first";
+    if (session->limits->tls == CONFIG_TLS_REQUIRED && !session->stream.ssl)
+        return "530 5.7.0 say STARTTLS first";
     if (session->envelope.open)
         return "503 5.5.1 a transaction is open already";
     return NULL;

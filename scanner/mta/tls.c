@@ -49,6 +49,7 @@ static bool add_chain(SSL_CTX *ssl, BIO *text)
 
 static bool use_certificate(SSL_CTX *ssl, const char *certificate, struct error *error)
 {
+    ERR_clear_error();
     BIO *text = BIO_new_mem_buf(certificate, (int)strnlen(certificate, PEM_LIMIT));
     X509 *own = text ? PEM_read_bio_X509(text, NULL, no_password, NULL) : NULL;
     bool good = own && SSL_CTX_use_certificate(ssl, own) == 1 && add_chain(ssl, text);

@@ -3,6 +3,7 @@
 #include "common/cleanup.h"
 #include "common/config_model.h"
 #include "common/json.h"
+#include "common/x509.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -270,6 +271,68 @@ static void the_smallest_document_takes_every_default(void **state)
     config_free(c);
 }
 
+/* The document with a certificate of its own, and `inbound` put into smtp.inbound. */
+static struct scanner_config *parse_with_tls(const char *certificate, const char *key,
+                                             const char *inbound, struct error *error)
+{
+    json_t *document =
+        json_pack("{s:i,s:i,s:s,s:s,s:s,s:{s:{s:[]},s:{s:[{s:s,s:i}]},s:{s:s,s:s}},s:[]}", "format",
+                  1, "version", 1, "scanner_id", "0190163d-8694-739b-aea5-966c26f8ad91",
+                  "issued_at", "2026-01-31T12:00:00Z", "host_name", "mx.example.com", "smtp",
+                  "outbound", "listeners", "inbound", "listeners", "address", "::1", "port", 465,
+                  "tls", "certificate", certificate, "key", key, "domains");
+    json_t *more = json_loads(inbound, 0, NULL);
+    assert_non_null(more);
+    json_object_update(json_object_get(json_object_get(document, "smtp"), "inbound"), more);
+    cleanup_free char *text = json_text(document);
+    json_decref(more);
+    json_decref(document);
+    return config_parse(text, strlen(text), error);
+}
+
+static void a_certificate_makes_tls_optional_unless_told_otherwise(void **state)
+{
+    cleanup_free char *key = x509_new_key(NULL);
+    cleanup_free char *certificate = x509_new_self_signed(key, "mx", NULL, 0, 1, NULL);
+    static const char implicit[] =
+        "{\"tls\":\"required\",\"listeners\":[{\"address\":\"::1\",\"port\":465,"
+        "\"implicit_tls\":true}]}";
+    struct error error = {0};
+    (void)state;
+    struct scanner_config *c = parse_with_tls(certificate, key, "{}", &error);
+    if (!c)
+        fail_msg("%s: %s", error.where, error.message);
+    assert_string_equal(c->tls_certificate, certificate);
+    assert_string_equal(c->tls_key, key);
+    assert_int_equal(c->inbound.tls, CONFIG_TLS_OPTIONAL);
+    assert_int_equal(c->outbound.tls, CONFIG_TLS_OPTIONAL);
+    assert_false(c->inbound.listeners[0].implicit_tls);
+    config_free(c);
+    c = parse_with_tls(certificate, key, implicit, &error);
+    if (!c)
+        fail_msg("%s: %s", error.where, error.message);
+    assert_int_equal(c->inbound.tls, CONFIG_TLS_REQUIRED);
+    assert_true(c->inbound.listeners[0].implicit_tls);
+    config_free(c);
+}
+
+static void a_certificate_and_a_key_that_do_not_fit_are_refused(void **state)
+{
+    cleanup_free char *key = x509_new_key(NULL);
+    cleanup_free char *other = x509_new_key(NULL);
+    cleanup_free char *certificate = x509_new_self_signed(key, "mx", NULL, 0, 1, NULL);
+    struct error error = {0};
+    (void)state;
+    assert_null(parse_with_tls(certificate, other, "{}", &error));
+    assert_string_equal(error.where, "smtp.tls.key");
+    assert_null(parse_with_tls(certificate, "no key", "{}", &error));
+    assert_string_equal(error.where, "smtp.tls.key");
+    assert_null(parse_with_tls("no certificate", key, "{}", &error));
+    assert_string_equal(error.where, "smtp.tls.certificate");
+    assert_null(parse_with_tls(certificate, key, "{\"tls\":\"perhaps\"}", &error));
+    assert_string_equal(error.where, "smtp.inbound.tls");
+}
+
 /* One piece of the complete document replaced by another, and the place that must be blamed. */
 static const struct {
     const char *from, *to, *where;
@@ -295,6 +358,12 @@ static const struct {
     {"'port':25}", "'port':65536}", "smtp.inbound.listeners[0].port"},
     {"'port':25}", "'port':true}", "smtp.inbound.listeners[0].port"},
     {"'port':25}", "'port':25,'tls':1}", "smtp.inbound.listeners[0].tls"},
+    {"'port':25}", "'port':25,'implicit_tls':1}", "smtp.inbound.listeners[0].implicit_tls"},
+    {"'port':25}", "'port':25,'implicit_tls':true}", "smtp.inbound.listeners[0].implicit_tls"},
+    {"'max_errors':4", "'max_errors':4,'tls':'required'", "smtp.inbound.tls"},
+    {"'max_errors':4", "'max_errors':4,'tls':'optional'", "smtp.inbound.tls"},
+    {"'scan_wait_seconds':9", "'scan_wait_seconds':9,'tls':{}", "smtp.tls.certificate"},
+    {"'scan_wait_seconds':9", "'scan_wait_seconds':9,'tls':1", "smtp.tls"},
     {"{'address':'192.0.2.1','port':25}", "7", "smtp.inbound.listeners[0]"},
     {"{'address':'::1','port':25}", "{'port':25}", "smtp.inbound.listeners[1].address"},
     {"'::1'", "'::g'", "smtp.inbound.listeners[1].address"},
@@ -507,6 +576,8 @@ int main(void)
         cmocka_unit_test(a_complete_document_becomes_typed_values),
         cmocka_unit_test(domains_are_sorted_and_found_by_their_a_labels),
         cmocka_unit_test(the_smallest_document_takes_every_default),
+        cmocka_unit_test(a_certificate_makes_tls_optional_unless_told_otherwise),
+        cmocka_unit_test(a_certificate_and_a_key_that_do_not_fit_are_refused),
         cmocka_unit_test(every_mistake_is_refused_with_its_place),
         cmocka_unit_test(every_member_without_a_default_must_be_there),
         cmocka_unit_test(a_duplicate_domain_names_both_places),
