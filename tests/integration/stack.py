@@ -260,13 +260,13 @@ class Browser:
 
 
 class Stack:
-    def __init__(self, workers_ready=True, engine_environment=None):
+    def __init__(self, queue_disk=None, environment=None):
         self.folder = tempfile.mkdtemp(prefix="gatehouse-test-")
         os.chmod(self.folder, 0o755)
         self.state = os.path.join(self.folder, "scanner")
         self.environment = {"GATEHOUSE_ALLOW_ROOT": "1", "GATEHOUSE_SIGNATURES": "/nonexistent",
                             "GATEHOUSE_LIBEXEC": self._gather_programs(),
-                            **(engine_environment or {})}
+                            **(environment or {})}
         if is_sanitized():
             self.environment["GATEHOUSE_ENGINE_SANDBOX"] = "off"
         ports = free_ports(4)
@@ -279,9 +279,9 @@ class Stack:
         self.command("migrate")
         self.start_center()
         self.enroll()
+        self.queue_disk = self._mount_queue(queue_disk) if queue_disk else None
         self.start_scanner()
-        if workers_ready:
-            self.wait_for_scanner()
+        self.wait_for_scanner()
 
     def _gather_programs(self):
         folder = os.path.join(self.folder, "libexec")
@@ -289,6 +289,13 @@ class Stack:
         for name in ("mta", "engine", "agent"):
             os.symlink(os.path.join(BUILD, "scanner", name, f"gatehouse-{name}"),
                        os.path.join(folder, f"gatehouse-{name}"))
+        return folder
+
+    def _mount_queue(self, size):
+        folder = os.path.join(self.state, "queue")
+        os.makedirs(folder, exist_ok=True)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},mode=700", "tmpfs", folder],
+                       check=True)
         return folder
 
     def _write_config(self):
@@ -460,6 +467,8 @@ class Stack:
         self.stop_center()
         self.postgres.stop()
         self.sink.close()
+        if self.queue_disk:
+            subprocess.run(["umount", "-l", self.queue_disk], check=True)
         try:
             self.check_sanitizers()
         finally:
