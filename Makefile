@@ -18,12 +18,9 @@ $(BUILD)/build.ninja:
 build: $(BUILD)/build.ninja assets
 	ninja -C $(BUILD)
 
-# The console's stylesheets, scripts and icons, beside the programs.
-assets: node_modules/.package-lock.json
-	@if [ -x tools/vendor-assets ]; then tools/vendor-assets $(BUILD)/webroot; fi
-
-node_modules/.package-lock.json: package-lock.json
-	npm ci --no-audit --no-fund
+# What the console serves: our own files and those from npm, beside the programs.
+assets:
+	@tools/vendor-assets $(BUILD)/webroot
 
 run: packages
 	@$(MAKE) --no-print-directory build
