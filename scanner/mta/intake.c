@@ -176,9 +176,8 @@ static void on_verdict(void *argument, const json_t *result)
     }
     policy_decide(job->config->config, result, &decision);
     audit_scanned(&job->received, &job->draft.id, result);
-    if (decision.policy)
-        audit_action(&job->received, &job->draft.id, config_action_name(decision.action),
-                     decision.policy, NULL, job->draft.recipient_count, decision.detail);
+    audit_action(&job->received, &job->draft.id, config_action_name(decision.action),
+                 decision.policy, NULL, job->draft.recipient_count, decision.detail);
     if (decision.action == CONFIG_ACTION_REJECT)
         record_only(job, "554 5.7.1 Message rejected: its content is not allowed here");
     else if (decision.action == CONFIG_ACTION_DELETE)
@@ -262,9 +261,8 @@ static void apply_to_queued(struct intake *intake, struct queue_message *message
     policy_decide(intake->mta->config->config, result, &decision);
     audit_scanned(&events, &message->id, result);
     bool deliver = decision.action == CONFIG_ACTION_DELIVER;
-    if (decision.policy)
-        audit_action(&events, &message->id, deliver ? "deliver" : "delete", decision.policy,
-                     recipients, count, decision.detail);
+    audit_action(&events, &message->id, deliver ? "deliver" : "delete", decision.policy, recipients,
+                 count, decision.detail);
     if (deliver)
         queue_change_scanned(intake->mta->queue, message, *decision.header ? decision.header : NULL,
                              &events);
