@@ -13,7 +13,7 @@
 #define ALERTS_SHOWN 20
 
 /* The chart's box, in the units of its SVG. */
-#define CHART_HEIGHT 160
+#define CHART_HEIGHT 220
 #define BAR_STEP 30
 #define BAR_WIDTH 20
 
