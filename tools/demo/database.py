@@ -106,8 +106,8 @@ class Database:
 
     def answers(self):
         try:
-            run_command([f"{BIN}/pg_isready", "-q", "-h", self.sockets], "asking the database",
-                        **self.user)
+            run_command([f"{BIN}/pg_isready", "-q", "-h", self.sockets, "-U", ROLE, "-d",
+                         "postgres"], "asking the database", **self.user)
             return True
         except Problem:
             return False
