@@ -2,6 +2,7 @@
 
 #include "common/ip.h"
 #include "common/timestamp.h"
+#include "common/x509.h"
 #include "scanner/mta/audit_event.h"
 #include "scanner/mta/intake.h"
 #include "scanner/mta/queue.h"
@@ -248,6 +249,17 @@ static unsigned free_port(int family)
     return port;
 }
 
+static json_t *new_certificate(void)
+{
+    char *key = x509_new_key(NULL);
+    char *certificate = x509_new_self_signed(key, "mx.example.org", NULL, 0, 1, NULL);
+    json_t *pair = json_pack("{s:s,s:s}", "certificate", certificate, "key", key);
+    free(key);
+    free(certificate);
+    assert_non_null(pair);
+    return pair;
+}
+
 static json_t *base_document(const struct scene *scene)
 {
     json_error_t problem;
@@ -308,6 +320,7 @@ struct scene *scene_new(void)
     } while (scene->outbound == scene->inbound);
     scene->mta.smtp_server = smtp_server_new(&scene->mta);
     scene->document = base_document(scene);
+    scene->certificate = new_certificate();
     if (!scene_configure(scene, scene_document(scene), &error))
         fail_msg("%s: %s", error.where, error.message);
     return scene;
@@ -366,6 +379,7 @@ void scene_free(struct scene *scene)
     }
     config_ref_drop(scene->mta.config);
     json_decref(scene->document);
+    json_decref(scene->certificate);
     scene_clear(scene);
     event_base_free(scene->mta.base);
     free(scene);

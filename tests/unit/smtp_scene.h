@@ -27,6 +27,7 @@ struct scene_event {
 struct scene {
     struct mta mta;
     json_t *document;
+    json_t *certificate;                  /* "smtp.tls" of a document that has TLS */
     unsigned inbound, inbound6, outbound; /* ports */
     struct scene_message *messages, **messages_end;
     struct scene_event *events, **events_end;

@@ -136,11 +136,15 @@ static void run_set(struct talk *talk, const char *argument)
     if (!value || talk->connected)
         FAIL(talk, "\"set PATH VALUE\" must stand before the first command");
     snprintf(path, sizeof(path), "%.*s", (int)(value - argument), argument);
-    json_t *object = talk->document, *parsed = json_loads(value, JSON_DECODE_ANY, NULL);
+    json_t *object = talk->document;
+    json_t *parsed = strcmp(value, " (certificate)") == 0
+                         ? json_incref(scene->certificate)
+                         : json_loads(value, JSON_DECODE_ANY, NULL);
     if (!parsed)
         FAIL(talk, "the value is not JSON");
     while ((part = strsep(&rest, ".")) && rest)
-        object = json_object_get(object, part);
+        object = json_is_array(object) ? json_array_get(object, strtoul(part, NULL, 10))
+                                       : json_object_get(object, part);
     if (json_object_set_new(object, part, parsed) != 0)
         FAIL(talk, "no such place in the configuration");
 }
@@ -208,6 +212,22 @@ static void run_server(struct talk *talk, const char *pattern)
     } else {
         expect_line(talk, pattern);
     }
+}
+
+/* The usual beginning of a session. */
+static void run_hello(struct talk *talk, const char *name)
+{
+    char line[LINE_SIZE];
+    flush(talk);
+    expect_line(talk, "220 mx.example.org ESMTP Gatehouse");
+    run_client(talk, name[0] == 'H' ? "HELO client.example" : "EHLO client.example");
+    flush(talk);
+    do {
+        if (!client_line(&talk->client, line, sizeof(line), REPLY_MS))
+            FAIL(talk, "no reply to the greeting");
+        if (strncmp(line, "250", 3) != 0)
+            FAIL(talk, "\"%s\" to the greeting", line);
+    } while (line[3] == '-');
 }
 
 static void wait_for(struct talk *talk, bool (*there)(const struct talk *talk))
@@ -315,9 +335,9 @@ static const struct {
     const char *prefix;
     void (*run)(struct talk *talk, const char *argument);
 } kinds[] = {
-    {"set ", run_set},   {"listener ", run_listener}, {"C: ", run_client},  {"C> ", run_raw},
-    {"S: ", run_server}, {"E: ", run_envelope},       {"M: ", run_message}, {"R: ", run_rest},
-    {"A: ", run_event},  {"I: ", run_intake},         {"D: ", run_disk},
+    {"hello ", run_hello}, {"set ", run_set},   {"listener ", run_listener}, {"C: ", run_client},
+    {"C> ", run_raw},      {"S: ", run_server}, {"E: ", run_envelope},       {"M: ", run_message},
+    {"R: ", run_rest},     {"A: ", run_event},  {"I: ", run_intake},         {"D: ", run_disk},
 };
 
 static void run_line(struct talk *talk, const char *line)
