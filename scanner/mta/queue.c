@@ -63,12 +63,15 @@ void queue_accept(struct queue *queue, struct queue_draft *draft,
 
     struct queue_message *message =
         queue_record_get_message(record->meta.data, record->meta.length);
-    if (!message)
-        abort();
-    message->id = record->id;
-    message->large = record->large_fd >= 0;
-    message->body_length = message->large ? record->large_length : record->body.length;
     *acceptance = (struct acceptance){queue, message, done, argument};
+    if (!message || record->body.failed || record->events.failed ||
+        record->body.length > QUEUE_LOG_INLINE_LIMIT) {
+        record->result = ERROR_LIMIT;
+    } else {
+        message->id = record->id;
+        message->large = record->large_fd >= 0;
+        message->body_length = message->large ? record->large_length : record->body.length;
+    }
     queue_log_append(queue->log, record);
 }
 
@@ -126,6 +129,25 @@ static void on_removed(void *argument, const struct queue_record *record, enum e
     free(removal);
 }
 
+static void on_bury(evutil_socket_t fd, short what, void *argument)
+{
+    (void)fd;
+    (void)what;
+    struct queue *queue = argument;
+    while (queue->graves) {
+        struct queue_message *message = queue->graves;
+        queue->graves = message->hash_next;
+        queue_message_free(message);
+    }
+}
+
+void queue_bury(struct queue *queue, struct queue_message *message)
+{
+    message->hash_next = queue->graves;
+    queue->graves = message;
+    event_add(queue->grave_timer, &(struct timeval){0});
+}
+
 static void remove_message(struct queue *queue, struct queue_message *message,
                            struct queue_record *record)
 {
@@ -142,15 +164,20 @@ static void remove_message(struct queue *queue, struct queue_message *message,
     message->segment = NULL;
     message->removed = true;
     if (!message->busy && queue->handed != message)
-        queue_message_free(message);
+        queue_bury(queue, message);
 }
 
-/* Logs and applies one change. */
+/* Logs and applies one change. One of a message that is gone changes nothing, but its events are
+ * still told: what they say has happened. */
 static void change(struct queue *queue, struct queue_message *message, struct queue_record *record,
                    struct buffer *events)
 {
     char text[MESSAGE_ID_TEXT_SIZE];
     buffer_move(&record->events, events);
+    if (message->removed) {
+        queue_log_append(queue->log, record);
+        return;
+    }
     queue_count_change(queue, message, -1);
     if (!queue_record_apply(message, record->meta.data, record->meta.length))
         log_error("queue: a change of message %s breaks the rules",
@@ -199,7 +226,7 @@ void queue_release_busy(struct queue *queue, struct queue_message *message)
     if (--message->busy || queue->handed == message)
         return;
     if (message->removed)
-        queue_message_free(message);
+        queue_bury(queue, message);
     else
         queue_schedule(queue, message);
 }
@@ -235,8 +262,23 @@ static bool schedule_recovered(void *argument, struct queue_message *message)
     return true;
 }
 
+static bool open_timers(struct queue *queue, struct error *error)
+{
+    queue->grave_timer = evtimer_new(queue->base, on_bury, queue);
+    if (!queue->grave_timer)
+        return error_set(error, ERROR_INTERNAL, queue->folder, "cannot make the queue's timer");
+    return queue_schedule_open(queue, error) && queue_compact_open(queue, error);
+}
+
 struct queue *queue_open(const char *folder, struct event_base *base,
                          const struct queue_hooks *hooks, struct error *error)
+{
+    return queue_open_sized(folder, base, hooks, QUEUE_LOG_SEGMENT_BYTES, error);
+}
+
+struct queue *queue_open_sized(const char *folder, struct event_base *base,
+                               const struct queue_hooks *hooks, size_t segment_bytes,
+                               struct error *error)
 {
     struct queue *queue = calloc(1, sizeof *queue);
     if (!queue)
@@ -245,9 +287,8 @@ struct queue *queue_open(const char *folder, struct event_base *base,
     snprintf(queue->folder, sizeof queue->folder, "%s", folder);
     queue->base = base;
     queue->hooks = *hooks;
-    queue->log =
-        queue_log_open(folder, base, QUEUE_LOG_SEGMENT_BYTES, queue_recover_record, queue, error);
-    if (!queue->log || !queue_schedule_open(queue, error)) {
+    queue->log = queue_log_open(folder, base, segment_bytes, queue_recover_record, queue, error);
+    if (!queue->log || !open_timers(queue, error)) {
         queue_close(queue);
         return NULL;
     }
@@ -264,7 +305,12 @@ void queue_close(struct queue *queue)
     if (!queue)
         return;
     queue_log_close(queue->log);
+    queue_compact_close(queue);
     queue_schedule_close(queue);
+    if (queue->grave_timer) {
+        on_bury(-1, 0, queue);
+        event_free(queue->grave_timer);
+    }
     for (size_t i = 0; i < queue->bucket_count; i++)
         for (struct queue_message *message = queue->buckets[i], *next; message; message = next) {
             next = message->hash_next;

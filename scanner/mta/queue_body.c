@@ -27,6 +27,10 @@ static int open_large(struct queue *queue, const struct queue_message *message, 
 long queue_read_body(struct queue *queue, const struct queue_message *message, uint64_t offset,
                      void *data, size_t length, struct error *error)
 {
+    if (message->removed) {
+        error_set(error, ERROR_NOT_FOUND, queue->folder, "the message is gone");
+        return -1;
+    }
     if (offset >= message->body_length)
         return 0;
     if (length > message->body_length - offset)
@@ -68,7 +72,7 @@ static bool copy_body(struct queue *queue, const struct queue_message *message, 
 int queue_body_descriptor(struct queue *queue, const struct queue_message *message,
                           struct error *error)
 {
-    if (message->large)
+    if (message->large && !message->removed)
         return open_large(queue, message, error);
     int fd = memfd_create("gatehouse-body", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (fd < 0) {

@@ -184,9 +184,8 @@ static bool start_threads(struct queue_log *log, struct event_base *base, struct
     if (!log->finished_event || event_add(log->finished_event, NULL) != 0)
         return error_set_errno(error, log->folder, "cannot watch the commit thread");
     log->thread_runs = pthread_create(&log->thread, NULL, queue_log_commit_main, log) == 0;
-    log->large_thread_runs =
-        log->thread_runs &&
-        pthread_create(&log->large_thread, NULL, queue_log_large_main, log) == 0;
+    log->large_thread_runs = log->thread_runs && pthread_create(&log->large_thread, NULL,
+                                                                queue_log_large_main, log) == 0;
     return log->large_thread_runs ||
            error_set(error, ERROR_INTERNAL, log->folder, "cannot start the commit threads");
 }

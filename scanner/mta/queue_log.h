@@ -67,10 +67,10 @@ struct queue_record {
     struct buffer meta;
     struct buffer events; /* JSON objects, each ended by '\n', without "seq" */
     struct buffer body;
-    bool large;           /* the body is large/UUID, and `body` is empty */
-    int large_fd;         /* >= 0: an unnamed file that becomes large/UUID */
+    bool large;   /* the body is large/UUID, and `body` is empty */
+    int large_fd; /* >= 0: an unnamed file that becomes large/UUID */
     uint64_t large_length;
-    bool moved;           /* a message that is in the log already: may be refused */
+    bool moved;  /* a message that is in the log already: may be refused */
     bool urgent; /* somebody waits: sync at once */
     /* Called on the loop thread after the record is on stable storage, or could not be:
      * ERROR_NO_SPACE, or ERROR_LIMIT for one that is too long. Only messages, moved messages and
@@ -130,8 +130,8 @@ uint64_t queue_log_acked(const struct queue_log *log);
 void queue_log_ack(struct queue_log *log, uint64_t seq);
 
 /* Appends up to `most` events after seq `after`, each a JSON object with "seq", separated by
- * commas, to `out` (stops near `bytes`). *count is how many. For one that is not there any more an event of
- * type "lost" stands in its place, so that those behind it can be taken. */
+ * commas, to `out` (stops near `bytes`). *count is how many. For one that is not there any more an
+ * event of type "lost" stands in its place, so that those behind it can be taken. */
 bool queue_log_events(struct queue_log *log, uint64_t after, size_t most, size_t bytes,
                       struct buffer *out, size_t *count, struct error *error);
 

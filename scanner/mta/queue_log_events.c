@@ -87,9 +87,8 @@ static void read_record(struct queue_log *log, struct gathering *gathering, stru
         add_events(gathering, &header, scratch->data + header.meta_length);
     }
     if (gathering->wanted >= end)
-        log->reader_offset +=
-            log_align(sizeof header + header.meta_length + header.events_length +
-                      (header.flags & LOG_FLAG_LARGE ? 0 : header.body_length));
+        log->reader_offset += log_align(sizeof header + header.meta_length + header.events_length +
+                                        (header.flags & LOG_FLAG_LARGE ? 0 : header.body_length));
 }
 
 bool queue_log_events(struct queue_log *log, uint64_t after, size_t most, size_t bytes,

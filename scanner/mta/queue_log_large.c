@@ -66,7 +66,8 @@ void *queue_log_large_main(void *argument)
             continue;
         }
         pthread_mutex_unlock(&log->mutex);
-        record->result = store(log, record);
+        if (record->result == ERROR_NONE)
+            record->result = store(log, record);
         pthread_mutex_lock(&log->mutex);
         queue_log_append_pending(log, record);
     }

@@ -276,11 +276,11 @@ static bool repair_header(struct queue_log *log, int fd, struct log_segment_head
     if (pread(fd, &first, sizeof first, sizeof *header) != (ssize_t)sizeof first ||
         first.magic != LOG_RECORD_MAGIC)
         return false;
-    *header = (struct log_segment_header){
-        .id = id,
-        .first_seq = log->current ? log->current->last_seq + 1 : first.seq,
-        .size = size,
-        .key = first.key};
+    *header = (struct log_segment_header){.id = id,
+                                          .first_seq =
+                                              log->current ? log->current->last_seq + 1 : first.seq,
+                                          .size = size,
+                                          .key = first.key};
     return true;
 }
 
@@ -319,8 +319,8 @@ static struct queue_segment *open_segment(struct queue_log *log, uint64_t id, st
     if (!segment)
         abort();
     segment->fd = openat(log->folder_fd, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-    bool good = segment->fd >= 0 ||
-                error_set_errno(error, log->folder, "cannot open a queue segment");
+    bool good =
+        segment->fd >= 0 || error_set_errno(error, log->folder, "cannot open a queue segment");
     if (!good || !read_header(log, segment->fd, id, &header, error)) {
         queue_log_segment_free(segment);
         return NULL;
@@ -360,8 +360,8 @@ static void join_segment(struct queue_log *log, struct queue_segment *segment)
 static bool clear_tail(struct queue_log *log, struct queue_segment *segment, struct error *error)
 {
     uint64_t length = segment->size - segment->used;
-    if (length && fallocate(segment->fd, FALLOC_FL_ZERO_RANGE, (off_t)segment->used,
-                            (off_t)length) != 0) {
+    if (length &&
+        fallocate(segment->fd, FALLOC_FL_ZERO_RANGE, (off_t)segment->used, (off_t)length) != 0) {
         static const char zeros[65536];
         for (uint64_t at = segment->used; at < segment->size; at += sizeof zeros) {
             uint64_t left = segment->size - at;
@@ -404,7 +404,8 @@ bool queue_log_recover(struct queue_log *log,
     }
     free(walk.window);
     free(list.ids);
-    good = good && (log->current ? clear_tail(log, log->current, error) : first_segment(log, error));
+    good =
+        good && (log->current ? clear_tail(log, log->current, error) : first_segment(log, error));
     if (good)
         log->next_seq = log->current->last_seq + 1;
     return good;

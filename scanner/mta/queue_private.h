@@ -32,7 +32,11 @@ struct queue {
     /* Moving messages out of the oldest segments (queue_compact.c). */
     struct event *compact_timer;
     size_t moves_in_flight;
-    uint64_t move_bytes_in_flight;
+
+    /* Removed messages. They are freed by the loop, so that a caller may name one once more after
+     * its last call on it. */
+    struct queue_message *graves;
+    struct event *grave_timer;
 };
 
 /* Bytes that the message's record takes in the log; the same as long as the message lives. */
@@ -55,10 +59,20 @@ void queue_schedule_remove(struct queue *queue, struct queue_message *message);
 bool queue_schedule_open(struct queue *queue, struct error *error);
 void queue_schedule_close(struct queue *queue);
 
+/* Frees a removed message that nobody is at work on, a little later. */
+void queue_bury(struct queue *queue, struct queue_message *message);
+
 /* Recovery: takes one record of the log; then removes large bodies that no message needs. */
 void queue_recover_record(void *argument, const struct queue_record_view *view);
 void queue_recover_large(struct queue *queue);
 
+/* queue_open with segments of another size, so that tests see many of them. */
+struct queue *queue_open_sized(const char *folder, struct event_base *base,
+                               const struct queue_hooks *hooks, size_t segment_bytes,
+                               struct error *error);
+
+/* Begins to move messages where that is wanted now. The queue's timer does it by itself. */
+void queue_compact(struct queue *queue);
 bool queue_compact_open(struct queue *queue, struct error *error);
 void queue_compact_close(struct queue *queue);
 

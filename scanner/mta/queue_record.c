@@ -7,6 +7,7 @@ enum { CHANGE_RECIPIENTS = 1, CHANGE_SCANNED = 2, CHANGE_FLAGS = 3 };
 
 #define ENVELOPE_VERSION 1
 #define RECIPIENTS_LIMIT 100000u
+#define REPLY_LIMIT 500u /* bytes that are kept of a reply; the event has all of it */
 #define TEXT_ABSENT UINT32_MAX
 
 static void put(struct buffer *meta, const void *data, size_t length)
@@ -39,6 +40,19 @@ static void put_text(struct buffer *meta, const char *text)
     size_t length = strlen(text);
     put_u32(meta, (uint32_t)length);
     put(meta, text, length);
+}
+
+static void put_reply(struct buffer *meta, const char *reply)
+{
+    size_t length = reply ? strlen(reply) : 0;
+    if (length <= REPLY_LIMIT) {
+        put_text(meta, reply);
+        return;
+    }
+    for (length = REPLY_LIMIT; length && (reply[length] & 0xc0) == 0x80;)
+        length--; /* not within a character */
+    put_u32(meta, (uint32_t)length);
+    put(meta, reply, length);
 }
 
 struct reader {
@@ -252,7 +266,7 @@ void queue_record_put_changes(struct buffer *meta, const struct queue_change *ch
         put_u8(meta, (uint8_t)changes[i].state);
         put_u32(meta, changes[i].attempts);
         put_i64(meta, changes[i].next_attempt);
-        put_text(meta, changes[i].reply);
+        put_reply(meta, changes[i].reply);
         put_text(meta, changes[i].route);
     }
 }

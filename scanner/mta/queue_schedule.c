@@ -2,13 +2,13 @@
 #include "scanner/mta/queue_private.h"
 
 #include "common/timestamp.h"
-#include "scanner/mta/queue_record.h"
 
 #include <stdlib.h>
 
 #define HANDED_OUT_AT_ONCE 64 /* before the loop looks at its sockets again */
 #define LONGEST_TIMER_MS (60 * 1000)
 #define NOT_TAKEN_RETRY_MS 1000
+#define BLOCKED_RETRY_MS 500 /* nothing is sent whose result could not be written down */
 
 static void place(struct queue *queue, size_t index, struct queue_wait wait)
 {
@@ -67,10 +67,14 @@ static void heap_add(struct queue *queue, struct queue_message *message, int64_t
     sift_up(queue, ++queue->wait_count, (struct queue_wait){when, message});
 }
 
+static void arm_in(struct queue *queue, int64_t delay)
+{
+    event_add(queue->due_timer,
+              &(struct timeval){.tv_sec = delay / 1000, .tv_usec = delay % 1000 * 1000});
+}
+
 static void arm(struct queue *queue)
 {
-    if (!queue->due_timer)
-        return;
     if (!queue->wait_count) {
         event_del(queue->due_timer);
         return;
@@ -126,8 +130,10 @@ void queue_schedule(struct queue *queue, struct queue_message *message)
 
 void queue_due_at(struct queue *queue, struct queue_message *message, int64_t when)
 {
-    if (!message->removed && !message->busy && !(message->flags & QUEUE_FLAG_HELD))
-        schedule_at(queue, message, when);
+    if (message->removed || message->busy || message->flags & QUEUE_FLAG_HELD)
+        return;
+    int64_t earliest = queue->handed == message ? timestamp_now_ms() + NOT_TAKEN_RETRY_MS : 0;
+    schedule_at(queue, message, when < earliest ? earliest : when);
 }
 
 /* A message that the hook neither took nor put off comes again a little later, so that none is
@@ -139,7 +145,7 @@ static void hand_out(struct queue *queue, struct queue_message *message, int64_t
     queue->handed = NULL;
     if (message->removed) {
         if (!message->busy)
-            queue_message_free(message);
+            queue_bury(queue, message);
         return;
     }
     int64_t when = due_time(message);
@@ -154,6 +160,10 @@ static void on_due(evutil_socket_t fd, short what, void *argument)
     (void)what;
     struct queue *queue = argument;
     int64_t now = timestamp_now_ms();
+    if (queue_log_blocked(queue->log)) {
+        arm_in(queue, BLOCKED_RETRY_MS);
+        return;
+    }
     for (int i = 0; i < HANDED_OUT_AT_ONCE && queue->wait_count && queue->waits[1].when <= now;
          i++) {
         struct queue_message *message = queue->waits[1].message;

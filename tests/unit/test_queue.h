@@ -2,7 +2,8 @@
 #ifndef GATEHOUSE_TESTS_UNIT_TEST_QUEUE_H
 #define GATEHOUSE_TESTS_UNIT_TEST_QUEUE_H
 
-#include "scanner/mta/queue.h"
+#include "common/log.h"
+#include "scanner/mta/queue_private.h"
 
 #include <dirent.h>
 #include <setjmp.h>
@@ -20,6 +21,7 @@ struct queue_scene {
     char folder[64];
     struct event_base *base;
     struct queue *queue;
+    size_t segment_bytes; /* 0: as the mta does */
     unsigned due_count;
     struct message_id due_id;
     bool hold, finish; /* what the due hook does with the message */
@@ -39,16 +41,16 @@ __attribute__((unused)) static struct buffer *scene_event(const char *type,
     return &events;
 }
 
-static char scene_byte(size_t at, unsigned seed)
+static char scene_byte(size_t at)
 {
-    return (char)('a' + (at * 7 + at / 251 + seed) % 26);
+    return (char)('a' + (at * 7 + at / 251) % 26);
 }
 
 __attribute__((unused)) static void scene_check_bytes(const char *data, size_t length,
                                                       size_t offset)
 {
     for (size_t i = 0; i < length; i++)
-        assert_int_equal(data[i], scene_byte(offset + i, 0));
+        assert_int_equal(data[i], scene_byte(offset + i));
 }
 
 __attribute__((unused)) static void scene_finish(struct queue_scene *scene,
@@ -79,7 +81,9 @@ static void scene_open(struct queue_scene *scene)
 {
     struct error error = {0};
     struct queue_hooks hooks = {scene_due, scene};
-    scene->queue = queue_open(scene->folder, scene->base, &hooks, &error);
+    scene->queue = queue_open_sized(
+        scene->folder, scene->base, &hooks,
+        scene->segment_bytes ? scene->segment_bytes : QUEUE_LOG_SEGMENT_BYTES, &error);
     if (!scene->queue)
         fail_msg("%s: %s", error.where, error.message);
 }
@@ -90,7 +94,7 @@ __attribute__((unused)) static void scene_reopen(struct queue_scene *scene)
     scene_open(scene);
 }
 
-static int scene_setup(void **state)
+__attribute__((unused)) static int scene_setup(void **state)
 {
     struct queue_scene *scene = calloc(1, sizeof *scene);
     snprintf(scene->folder, sizeof scene->folder, "/tmp/gatehouse-queue-XXXXXX");
@@ -109,7 +113,7 @@ static void scene_remove(const char *folder)
         fprintf(stderr, "cannot remove %s\n", folder);
 }
 
-static int scene_teardown(void **state)
+__attribute__((unused)) static int scene_teardown(void **state)
 {
     struct queue_scene *scene = *state;
     queue_close(scene->queue);
@@ -153,46 +157,54 @@ static int scene_large(struct queue_scene *scene, size_t length)
     assert_true(fd >= 0);
     char *body = malloc(length);
     for (size_t i = 0; i < length; i++)
-        body[i] = scene_byte(i, 0);
+        body[i] = scene_byte(i);
     assert_int_equal(write(fd, body, length), length);
     free(body);
     return fd;
 }
 
+static struct queue_draft scene_draft(struct queue_scene *scene, const struct message_id *id,
+                                      const struct queue_draft_recipient *recipients, size_t count,
+                                      size_t length)
+{
+    struct queue_draft draft = {
+        .id = *id,
+        .sender = "sender@example.net",
+        .recipients = recipients,
+        .recipient_count = count,
+        .large_fd = -1,
+        .events = *scene_event("received", id),
+    };
+    if (length > QUEUE_LOG_INLINE_LIMIT) {
+        draft.large_fd = scene_large(scene, length);
+        draft.large_length = length;
+        return draft;
+    }
+    char *into = buffer_reserve(&draft.body, length + 1);
+    for (size_t i = 0; i < length; i++)
+        into[i] = scene_byte(i);
+    draft.body.length = length;
+    return draft;
+}
+
 /* Hands a message over; scene->waiting counts down when it is answered. */
-static struct message_id scene_begin_accept(struct queue_scene *scene, const char *recipient,
-                                            size_t recipients, size_t length,
-                                            enum queue_message_state state)
+__attribute__((unused)) static struct message_id
+scene_begin_accept(struct queue_scene *scene, const char *recipient, size_t recipients,
+                   size_t length, enum queue_message_state state)
 {
     struct queue_draft_recipient list[16];
     assert_true(recipients <= 16);
     for (size_t i = 0; i < recipients; i++)
         list[i] = (struct queue_draft_recipient){recipient, NULL, QUEUE_NOTIFY_FAILURE};
-    struct queue_draft draft = {
-        .id = message_id_new(),
-        .state = state,
-        .sender = "sender@example.net",
-        .recipients = list,
-        .recipient_count = recipients,
-        .large_fd = -1,
-    };
-    struct message_id id = draft.id;
-    if (length > QUEUE_LOG_INLINE_LIMIT) {
-        draft.large_fd = scene_large(scene, length);
-        draft.large_length = length;
-    } else {
-        char *into = buffer_reserve(&draft.body, length + 1);
-        for (size_t i = 0; i < length; i++)
-            into[i] = scene_byte(i, 0);
-        draft.body.length = length;
-    }
-    draft.events = *scene_event("received", &id);
+    struct message_id id = message_id_new();
+    struct queue_draft draft = scene_draft(scene, &id, list, recipients, length);
+    draft.state = state;
     scene->waiting++;
     queue_accept(scene->queue, &draft, scene_answered, scene);
     return id;
 }
 
-static void scene_wait(struct queue_scene *scene)
+__attribute__((unused)) static void scene_wait(struct queue_scene *scene)
 {
     while (scene->waiting)
         event_base_loop(scene->base, EVLOOP_ONCE);
