@@ -6,10 +6,17 @@
 #include "scanner/engine/engine.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 /* Makes the folder of process `pid`, empty, mode 0700, and puts its path into `path`. */
 bool scratch_make(const char *state, pid_t pid, char path[ENGINE_PATH_SIZE], struct error *error);
+
+/* Lays a private file system in memory over the folder, which only the calling process sees:
+ * `bytes` at most, gone with the process. Where that is not allowed, or `workers` of them would
+ * fill half of the machine's memory, the folder stays on disk. Before the sandbox, in a process
+ * with one thread. */
+void scratch_use_memory(const char *path, uint64_t bytes, int workers);
 
 /* Removes everything in the folder, however deep, and follows no link. */
 void scratch_clear(const char *path);

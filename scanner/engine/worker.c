@@ -4,6 +4,7 @@
 #include "common/ipc.h"
 #include "common/json.h"
 #include "common/log.h"
+#include "scanner/engine/malware.h"
 #include "scanner/engine/sandbox.h"
 #include "scanner/engine/scan.h"
 #include "scanner/engine/scratch.h"
@@ -42,6 +43,8 @@ static bool use_scratch(const struct worker *worker, char path[ENGINE_PATH_SIZE]
 {
     if (!scratch_make(worker->settings->state, getpid(), path, error))
         return false;
+    scratch_use_memory(path, malware_scratch_limit(worker->settings->message_limit),
+                       worker->settings->workers);
     cl_error_t code = cl_engine_set_str(worker->engine, CL_ENGINE_TMPDIR, path);
     if (code != CL_SUCCESS)
         return error_set(error, ERROR_INTERNAL, "libclamav", "no folder for temporary files: %s",

@@ -6,6 +6,7 @@
 
 #include <dirent.h>
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdatomic.h>
 #include <stdint.h>
@@ -164,6 +165,36 @@ static void a_worker_that_serves_is_in_the_sandbox(void **state)
     assert_int_equal(proc_number(worker, "CapEff"), 0);
     assert_int_equal(proc_number(worker, "CapPrm"), 0);
     close(fd);
+}
+
+static bool may_mount(void)
+{
+    pid_t child = fork();
+    int status = -1;
+    if (child == 0)
+        _exit(unshare(CLONE_NEWNS) != 0 && unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0);
+    return waitpid(child, &status, 0) == child && status == 0;
+}
+
+static void temporary_files_are_in_memory_that_only_the_worker_sees(void **state)
+{
+    (void)state;
+    char path[64];
+    pid_t worker = 0;
+    int fd = test_connect(&engine, &worker);
+    assert_true(fd >= 0);
+    snprintf(path, sizeof(path), "/proc/%d/mounts", (int)worker);
+    char *inside = file_read(path, 1 << 20, NULL, NULL);
+    char *outside = file_read("/proc/self/mounts", 1 << 20, NULL, NULL);
+    bool is_in_memory = inside && strstr(inside, "gatehouse-scratch");
+    bool is_seen = !outside || strstr(outside, engine.state);
+    free(inside);
+    free(outside);
+    close(fd);
+    if (!may_mount())
+        skip();
+    assert_true(is_in_memory);
+    assert_false(is_seen);
 }
 
 /* --- deaths --- */
@@ -501,6 +532,7 @@ int main(void)
         WITH_ENGINE(a_busy_worker_is_counted),
         WITH_ENGINE(unknown_operations_are_refused),
         WITH_ENGINE(a_worker_that_serves_is_in_the_sandbox),
+        WITH_ENGINE(temporary_files_are_in_memory_that_only_the_worker_sees),
         WITH_ENGINE(a_worker_that_is_killed_is_replaced),
         WITH_ENGINE(a_scan_beyond_its_time_kills_the_worker),
         WITH_ENGINE(a_slow_scan_is_unscannable_in_time),
