@@ -1,0 +1,68 @@
+/* Where a recipient's mail goes: its route, and the hosts of a route (RFC 5321 section 5.1). */
+#ifndef GATEHOUSE_SCANNER_MTA_DESTINATION_H
+#define GATEHOUSE_SCANNER_MTA_DESTINATION_H
+
+#include "common/config_model.h"
+#include "scanner/mta/queue.h"
+#include "scanner/mta/resolver.h"
+
+#define DESTINATION_RELAYS 16
+#define DESTINATION_HOSTS 32 /* addresses that are kept of one destination */
+#define DESTINATION_REPLY_SIZE 512
+
+struct destination_route {
+    enum config_route_kind kind;
+    bool by_administrator;    /* a fault of it never bounces mail */
+    char domain[DOMAIN_SIZE]; /* MX: whose */
+    uint16_t port;            /* MX */
+    size_t relay_count;
+    struct config_relay relays[DESTINATION_RELAYS];
+};
+
+/* The route of a recipient: its own one where an administrator set it, else that of its domain,
+ * else the default. Its own is "HOST", "HOST:PORT" or "[ADDRESS]:PORT" for a relay, and "mx:DOMAIN"
+ * or "mx:DOMAIN:PORT" for the hosts of DOMAIN's MX records; "mx" alone means the recipient's
+ * domain. Returns NULL, or the reply with which the recipient fails. */
+const char *destination_find_route(const struct scanner_config *config,
+                                   const struct queue_recipient *recipient,
+                                   struct destination_route *route);
+
+/* One text for each route; equal routes have the same. The caller frees it. */
+char *destination_key(const struct destination_route *route);
+
+struct destination_host {
+    char name[DOMAIN_SIZE]; /* the address as text where there is no name */
+    struct ip_address address;
+    uint16_t port;
+    unsigned preference; /* lower is tried first */
+    unsigned group;      /* hosts of one name have the same */
+    int64_t avoid_until; /* monotonic milliseconds; it failed a moment ago */
+    bool tls_failed;     /* its handshake failed a moment ago */
+};
+
+struct destination_hosts {
+    int64_t expires; /* monotonic milliseconds */
+    int code;        /* 0: there are hosts; else that of the reply that says why there are none */
+    char reply[DESTINATION_REPLY_SIZE];
+    size_t count;
+    struct destination_host hosts[DESTINATION_HOSTS];
+};
+
+/* `hosts` is handed over (free with free()). */
+typedef void (*destination_callback)(void *argument, struct destination_hosts *hosts);
+
+/* Looks the hosts of a route up. `config` names this host, which is never a destination of MX
+ * records. The callback may come before the function returns. */
+void destination_find_hosts(struct resolver *resolver, const struct scanner_config *config,
+                            const struct destination_route *route, destination_callback callback,
+                            void *argument);
+
+/* The order in which a new connection tries the hosts: by preference, shuffled among equals, IPv6
+ * before IPv4 of one name; those that failed a moment ago last. */
+void destination_order(const struct destination_hosts *hosts, int64_t now,
+                       uint8_t order[DESTINATION_HOSTS]);
+
+extern const char destination_no_mx[];      /* no host of the MX records is reachable */
+extern const char destination_no_servers[]; /* no relay is, or none answers in time */
+
+#endif
