@@ -2,16 +2,20 @@
 
 #include "common/file.h"
 #include "common/log.h"
+#include "common/timestamp.h"
 #include "scanner/mta/fault.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
+
+#define REFUSED_TOLD_EVERY_MS (60 * 1000)
 
 /* Records */
 
@@ -89,15 +93,25 @@ static void adopt_created(struct queue_log *log, struct queue_segment *created)
     }
 }
 
+/* Tells of events that were refused, not of each. */
+static void note_refused(struct queue_log *log, const struct queue_record *record)
+{
+    int64_t now = timestamp_monotonic_ms();
+    log->refused_events += queue_log_count_events(&record->events);
+    if (!log->refused_events || now < log->refused_told_at + REFUSED_TOLD_EVERY_MS)
+        return;
+    log_error("queue: %" PRIu64 " audit events were refused: the disk is full",
+              log->refused_events);
+    log->refused_events = 0;
+    log->refused_told_at = now;
+}
+
 static void finish_record(struct queue_log *log, struct queue_record *record)
 {
-    if (record->result != ERROR_NONE) {
-        if (record->large_fd >= 0)
-            queue_log_large_remove(log, &record->id);
-        if (record->events.length)
-            log_error("queue: %u audit events were refused: the disk is full",
-                      queue_log_count_events(&record->events));
-    }
+    if (record->result != ERROR_NONE && record->large_fd >= 0)
+        queue_log_large_remove(log, &record->id);
+    if (record->result != ERROR_NONE && record->type != QUEUE_RECORD_MESSAGE)
+        note_refused(log, record);
     if (record->done)
         record->done(record->argument, record, record->result);
     queue_record_free(record);

@@ -29,6 +29,8 @@ struct queue_log {
     struct queue_segment *oldest, *current;
     uint64_t acked;
     bool finishing, trim_wanted; /* no segment goes while finished records still point to it */
+    uint64_t refused_events;     /* not yet told of */
+    int64_t refused_told_at;
 
     /* Shared by the threads, under the mutex. */
     pthread_mutex_t mutex;

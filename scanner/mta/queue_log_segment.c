@@ -53,8 +53,9 @@ struct queue_segment *queue_log_segment_prepare(struct queue_log *log, uint64_t 
     segment->id = id;
     segment->fd = fd;
     least += sizeof(struct log_segment_header);
-    if (least < SEGMENT_LEAST)
-        least = SEGMENT_LEAST < log->segment_bytes ? SEGMENT_LEAST : log->segment_bytes;
+    uint64_t usual_least = SEGMENT_LEAST < log->segment_bytes ? SEGMENT_LEAST : log->segment_bytes;
+    if (least < usual_least)
+        least = usual_least;
     uint64_t wanted = least > log->segment_bytes ? least : log->segment_bytes;
     fault_point("segment.allocate");
     if (fd >= 0 && allocate(fd, log_align(wanted), log_align(least), &segment->size))
