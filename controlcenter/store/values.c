@@ -56,7 +56,10 @@ json_t *store_json(const PGresult *result, int row, int column)
 {
     if (PQgetisnull(result, row, column))
         return NULL;
-    return json_loads(PQgetvalue(result, row, column), JSON_DECODE_ANY, NULL);
+    const char *text = PQgetvalue(result, row, column);
+    json_t *value = json_loads(text, JSON_DECODE_ANY, NULL);
+    /* PostgreSQL writes 1e99, which anyone may have sent, as a whole number of a hundred digits. */
+    return value ? value : json_loads(text, JSON_DECODE_ANY | JSON_DECODE_INT_AS_REAL, NULL);
 }
 
 int64_t store_changed(const PGresult *result)

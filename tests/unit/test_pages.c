@@ -1,0 +1,687 @@
+/* The console's pages over a real database. */
+#include "test_pages_scene.h"
+
+#include <unistd.h>
+
+#define HEALTHY                                                                                    \
+    "{\"mta\":{\"queues\":{\"i_qmsgs\":3,\"o_qmsgs\":1,\"d_qmsgs\":1204},\"sessions\":2},"         \
+    "\"engine\":{\"signatures\":{\"source\":\"clamav\",\"version\":27000,\"count\":8000000,"       \
+    "\"built_at\":\"2999-01-01T00:00:00.000Z\"},\"workers\":{\"count\":2,\"busy\":0},"             \
+    "\"loading\":false,\"problem\":\"\"},"                                                         \
+    "\"supervisor\":{\"services\":{\"mta\":{\"state\":\"running\",\"pid\":7}}}}"
+
+static int open_console(void **state)
+{
+    open_scene(state);
+    *state = console_open(*state);
+    return 0;
+}
+
+static int close_console(void **state)
+{
+    struct console *console = *state;
+    void *scene = console->scene;
+    console_close(console);
+    return close_scene(&scene);
+}
+
+#define page_test(function) cmocka_unit_test_setup_teardown(function, open_console, close_console)
+
+/* A path for a route: what is captured names something that is there. */
+static void path_of(const struct http_route *route, const char *host, const char *message,
+                    char path[256])
+{
+    const char *colon = strchr(route->path, ':');
+    const char *value = strncmp(route->path, "/hosts", 6) == 0   ? host
+                        : strncmp(route->path, "/audit", 6) == 0 ? message
+                                                                 : "example.com";
+    if (colon)
+        snprintf(path, 256, "%.*s%s%s", (int)(colon - route->path), route->path, value,
+                 colon + strcspn(colon, "/"));
+    else
+        snprintf(path, 256, "%s", route->path);
+}
+
+/* --- signing in --- */
+
+static void without_a_session_every_page_leads_to_the_sign_in(void **state)
+{
+    struct console *console = *state;
+    char path[256];
+    for (const struct http_route *route = page_routes; route->path; route++) {
+        if (route->access == HTTP_PUBLIC)
+            continue;
+        path_of(route, SCANNER, SCANNER, path);
+        ask(console, route->method == HTTP_GET ? "GET" : "POST", path, NULL, NULL);
+        assert_status(console, 303);
+        if (strncmp(header_of(console, "Location"), "/sign-in", 8) != 0)
+            fail_msg("%s leads to %s", path, header_of(console, "Location"));
+    }
+    get(console, "/audit?sender=a%26b");
+    assert_leads_to(console, "/sign-in?next=%2Faudit%3Fsender%3Da%2526b");
+}
+
+static void the_right_password_opens_the_page_that_was_asked_for(void **state)
+{
+    struct console *console = *state;
+    add_administrator(console, NAME, false);
+    get(console, "/sign-in?next=%2Fhosts");
+    post(console, "/sign-in", "name=" NAME "&password=" PASSWORD "&next=%2Fhosts");
+    assert_leads_to(console, "/hosts");
+    const char *cookie = header_of(console, "Set-Cookie");
+    assert_non_null(cookie);
+    assert_int_equal(strncmp(cookie, SESSION_COOKIE "=", sizeof SESSION_COOKIE), 0);
+    assert_non_null(strstr(cookie, "Secure"));
+    assert_non_null(strstr(cookie, "HttpOnly"));
+    get(console, "/hosts");
+    assert_status(console, 200);
+    assert_shows(console, NAME);
+}
+
+static void after_the_sign_in_no_other_site_opens(void **state)
+{
+    struct console *console = *state;
+    static const char *const targets[] = {"//evil.example/", "https://evil.example/",
+                                          "/%5Cevil.example", "evil"};
+    add_administrator(console, NAME, false);
+    for (size_t i = 0; i < sizeof targets / sizeof *targets; i++) {
+        char fields[256];
+        get(console, "/sign-in");
+        snprintf(fields, sizeof fields, "name=" NAME "&password=" PASSWORD "&next=%s", targets[i]);
+        post(console, "/sign-in", fields);
+        assert_leads_to(console, "/");
+    }
+}
+
+static void a_wrong_password_and_an_unknown_name_are_refused_alike(void **state)
+{
+    struct console *console = *state;
+    add_administrator(console, NAME, false);
+    try_sign_in(console, NAME, "wrong");
+    assert_status(console, 403);
+    assert_shows(console, "Name or password is not right");
+    assert_shows(console, "value=\"" NAME "\"");
+    assert_hides(console, "value=\"wrong\"");
+    assert_string_equal(console->session, "");
+    try_sign_in(console, "nobody", PASSWORD);
+    assert_status(console, 403);
+    assert_shows(console, "Name or password is not right");
+    assert_string_equal(console->session, "");
+}
+
+static void five_wrong_passwords_lock_the_account(void **state)
+{
+    struct console *console = *state;
+    add_administrator(console, NAME, false);
+    for (int i = 0; i < 5; i++)
+        try_sign_in(console, NAME, "wrong");
+    try_sign_in(console, NAME, PASSWORD);
+    assert_status(console, 403);
+    assert_shows(console, "Name or password is not right");
+    count_of(console->scene, "UPDATE administrator SET locked_until = now() - interval '1 s'");
+    try_sign_in(console, NAME, PASSWORD);
+    assert_leads_to(console, "/");
+}
+
+static void a_one_time_password_gives_nothing_but_its_change(void **state)
+{
+    struct console *console = *state;
+    add_administrator(console, NAME, true);
+    try_sign_in(console, NAME, PASSWORD);
+    assert_leads_to(console, "/account/password");
+    get(console, "/account/password");
+    assert_status(console, 200);
+    assert_shows(console, "one-time password");
+    get(console, "/audit");
+    assert_leads_to(console, "/account/password");
+    post(console, "/domains/new", "name=example.com&kind=mx");
+    assert_leads_to(console, "/account/password");
+    assert_int_equal(count_of(console->scene, "SELECT count(*) FROM domain"), 0);
+}
+
+static void a_changed_password_ends_every_other_session(void **state)
+{
+    struct console *console = *state;
+    char other[SECRET_TEXT_SIZE], before[SECRET_TEXT_SIZE];
+    add_administrator(console, NAME, true);
+    try_sign_in(console, NAME, PASSWORD);
+    memcpy(other, console->session, sizeof other);
+    console->session[0] = '\0';
+    try_sign_in(console, NAME, PASSWORD);
+    memcpy(before, console->session, sizeof before);
+    get(console, "/account/password");
+    post(console, "/account/password",
+         "current=" PASSWORD "&password=an+entirely+new+one&repeat=an+entirely+new+one");
+    assert_leads_to(console, "/?done=password_changed");
+    assert_string_not_equal(console->session, before);
+    get(console, "/?done=password_changed");
+    assert_status(console, 200);
+    assert_shows(console, "The password is changed");
+    memcpy(console->session, other, sizeof other);
+    get(console, "/");
+    assert_leads_to(console, "/sign-in");
+    memcpy(console->session, before, sizeof before);
+    get(console, "/");
+    assert_leads_to(console, "/sign-in");
+    try_sign_in(console, NAME, PASSWORD);
+    assert_status(console, 403);
+}
+
+static void a_new_password_that_is_no_good_is_refused_with_the_reason(void **state)
+{
+    struct console *console = *state;
+    static const struct {
+        const char *fields, *reason;
+    } cases[] = {
+        {"current=wrong&password=an+entirely+new+one&repeat=an+entirely+new+one",
+         "This is not your present password."},
+        {"current=" PASSWORD "&password=short&repeat=short", "at least 12 characters"},
+        {"current=" PASSWORD "&password=" PASSWORD "&repeat=" PASSWORD, "same as the present one"},
+        {"current=" PASSWORD "&password=aaaaaaaaaaaaaaaa&repeat=aaaaaaaaaaaaaaaa",
+         "one character over and over"},
+        {"current=" PASSWORD "&password=an+entirely+new+one&repeat=an+entirely+other+one",
+         "are not the same"},
+    };
+    sign_in(console);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        get(console, "/account/password");
+        post(console, "/account/password", cases[i].fields);
+        assert_status(console, 422);
+        assert_shows(console, cases[i].reason);
+    }
+    try_sign_in(console, NAME, PASSWORD);
+    assert_leads_to(console, "/");
+}
+
+static void a_session_that_ended_leads_to_the_sign_in(void **state)
+{
+    struct console *console = *state;
+    char token[SECRET_TEXT_SIZE];
+    sign_in(console);
+    memcpy(token, console->session, sizeof token);
+    post(console, "/sign-out", "");
+    assert_leads_to(console, "/sign-in?done=signed_out");
+    assert_string_equal(console->session, "");
+    get(console, "/sign-in?done=signed_out");
+    assert_shows(console, "You are signed out.");
+    memcpy(console->session, token, sizeof token);
+    get(console, "/hosts");
+    assert_leads_to(console, "/sign-in?next=%2Fhosts");
+}
+
+static void an_idle_session_ends_by_itself(void **state)
+{
+    struct console *console = *state;
+    sign_in(console);
+    count_of(console->scene, "UPDATE session SET seen_at = now() - interval '29 minutes'");
+    get(console, "/");
+    assert_status(console, 200);
+    count_of(console->scene, "UPDATE session SET seen_at = now() - interval '31 minutes'");
+    get(console, "/");
+    assert_leads_to(console, "/sign-in");
+}
+
+/* --- forged requests --- */
+
+static void forms_without_their_secret_are_refused(void **state)
+{
+    struct console *console = *state;
+    char path[256], host[37];
+    static const char wrong[] = "0000000000000000000000000000000000000000000000000000000000000000";
+    sign_in(console);
+    add_scanner(console, "mx1.example.com", HEALTHY, host);
+    for (const struct http_route *route = page_routes; route->path; route++) {
+        if (route->method != HTTP_POST)
+            continue;
+        path_of(route, host, SCANNER, path);
+        ask(console, "POST", path, "name=example.com&kind=mx&virus=deliver", NULL);
+        assert_status(console, 403);
+        ask(console, "POST", path, "name=example.com&kind=mx&virus=deliver", wrong);
+        assert_status(console, 403);
+        assert_shows(console, "Nothing was changed");
+    }
+    assert_int_equal(count_of(console->scene, "SELECT count(*) FROM domain"), 0);
+    get(console, "/");
+    ask(console, "POST", "/domains/new", "name=example.com&kind=mx", console->csrf);
+    assert_leads_to(console, "/domains?done=added");
+}
+
+static void a_sign_in_that_another_site_sends_is_refused(void **state)
+{
+    struct console *console = *state;
+    add_administrator(console, NAME, false);
+    ask(console, "POST", "/sign-in", "name=" NAME "&password=" PASSWORD, NULL);
+    assert_status(console, 403);
+    get(console, "/sign-in");
+    console->form[0] = '\0';
+    post(console, "/sign-in", "name=" NAME "&password=" PASSWORD);
+    assert_status(console, 403);
+    assert_string_equal(console->session, "");
+}
+
+/* --- every page --- */
+
+static const char *const code_marks[] = {"<style",  " style=",   "<script>",    " onclick",
+                                         " onload", " onsubmit", "javascript:", NULL};
+
+static void check_page(const struct console *console)
+{
+    static const char *const headers[] = {"Content-Security-Policy", "Strict-Transport-Security",
+                                          "X-Content-Type-Options", "Referrer-Policy"};
+    for (size_t i = 0; i < sizeof headers / sizeof *headers; i++)
+        if (!header_of(console, headers[i]))
+            fail_msg("%s has no %s", console->request.path, headers[i]);
+    assert_string_equal(header_of(console, "Cache-Control"), "no-store");
+    assert_non_null(strstr(header_of(console, "Content-Security-Policy"), "default-src 'self'"));
+    assert_null(strstr(header_of(console, "Content-Security-Policy"), "unsafe"));
+    for (size_t i = 0; code_marks[i]; i++)
+        assert_hides(console, code_marks[i]);
+    assert_shows(console, "<!doctype html>");
+    assert_shows(console, "<main id=\"main\"");
+    assert_shows(console, "</html>");
+    assert_hides(console, "{{");
+}
+
+static void every_page_answers_with_the_headers_of_safety(void **state)
+{
+    struct console *console = *state;
+    struct batch batch = {0};
+    char path[256], host[37], message[37];
+    int pages = 0;
+    sign_in(console);
+    add_scanner(console, "mx1.example.com", HEALTHY, host);
+    post(console, "/domains/new", "name=example.com&kind=relay&relays=192.0.2.1%0a[2001:db8::1]");
+    new_id(message);
+    add_received(&batch, message, "a@example.org", "b@example.com", NULL);
+    add_scanned(&batch, message, "clean", "Figures");
+    add_delivery(&batch, message, 0, "b@example.com", "delivered", "250 2.0.0 Ok");
+    write_batch(console->scene->store, "s", &batch);
+    for (const struct http_route *route = page_routes; route->path; route++) {
+        if (route->method != HTTP_GET)
+            continue;
+        path_of(route, host, message, path);
+        get(console, path);
+        assert_status(console, 200);
+        check_page(console);
+        pages++;
+    }
+    assert_true(pages >= 15);
+}
+
+static void what_does_not_exist_is_said_by_a_page(void **state)
+{
+    struct console *console = *state;
+    static const char *const paths[] = {"/nothing",          "/audit/" SCANNER,
+                                        "/audit/no-id",      "/hosts/" SCANNER,
+                                        "/hosts/x/settings", "/domains/named/nowhere.example"};
+    sign_in(console);
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
+        get(console, paths[i]);
+        assert_status(console, 404);
+        check_page(console);
+        assert_shows(console, "Nothing here");
+    }
+    ask(console, "PUT", "/hosts", NULL, console->csrf);
+    assert_status(console, 405);
+    assert_shows(console, "That did not work");
+}
+
+/* --- hostile text --- */
+
+#define ATTACK "\"><script>alert(1)</script>'&{{csrf}}<img src=x onerror=alert(1)>"
+
+static void add_hostile_message(struct console *console, char id[37])
+{
+    struct batch batch = {0};
+    new_id(id);
+    json_t *received = received_members(ATTACK "@example.org", ATTACK "@example.com", NULL);
+    json_object_set_new(received, "helo", json_string(ATTACK));
+    json_object_set_new(received, "protocol", json_string("<b>ESMTP</b>"));
+    json_object_set_new(received, "tls", json_string("<b>TLS</b>"));
+    add(&batch, "received", id, received);
+    add_scanned(&batch, id, "virus", ATTACK);
+    json_t *scanned = json_array_get(batch.events, 1);
+    json_object_set_new(scanned, "threats",
+                        json_pack("[{s:s,s:s}]", "name", ATTACK, "part", ATTACK));
+    json_object_set_new(scanned, "reason", json_string(ATTACK));
+    json_object_set_new(scanned, "from", json_string(ATTACK));
+    json_object_set_new(scanned, "message_id", json_string(ATTACK));
+    add_delivery(&batch, id, 0, ATTACK "@example.com", "failed", "550 " ATTACK);
+    json_object_set_new(json_array_get(batch.events, 2), "host", json_string(ATTACK));
+    write_batch(console->scene->store, "s", &batch);
+    assert_int_equal(count_of(console->scene, "SELECT count(*) FROM audit_rejected"), 0);
+}
+
+static void assert_harmless(const struct console *console)
+{
+    assert_status(console, 200);
+    assert_hides(console, "<script>alert");
+    assert_hides(console, "<img src=x");
+    assert_hides(console, "<b>");
+    assert_shows(console, "&lt;script&gt;alert(1)&lt;/script&gt;");
+}
+
+static void hostile_text_is_shown_as_text(void **state)
+{
+    struct console *console = *state;
+    char id[37], path[64];
+    sign_in(console);
+    add_hostile_message(console, id);
+    get(console, "/audit");
+    assert_harmless(console);
+    snprintf(path, sizeof path, "/audit/%s", id);
+    get(console, path);
+    assert_harmless(console);
+    get(console, "/audit?subject=%22%3E%3Cscript%3Ealert(1)%3C/script%3E");
+    assert_harmless(console);
+    get(console, "/domains?search=%22%3E%3Cscript%3Ealert(1)%3C/script%3E");
+    assert_status(console, 200);
+    assert_hides(console, "<script>alert");
+    get(console, "/?done=%3Cscript%3Ealert(1)%3C/script%3E");
+    assert_hides(console, "<script>alert");
+}
+
+static void a_host_that_lies_about_itself_breaks_no_page(void **state)
+{
+    struct console *console = *state;
+    static const char *const statuses[] = {
+        "{\"mta\":\"unknown\",\"engine\":\"unknown\",\"supervisor\":\"unknown\"}",
+        "{}",
+        "{\"mta\":[],\"engine\":{\"signatures\":7,\"workers\":[1]},\"supervisor\":{\"services\":[]}"
+        "}",
+        "{\"mta\":{\"queues\":{\"i_qmsgs\":-1,\"o_qmsgs\":1e99,\"d_qmsgs\":\"<b>9\"},"
+        "\"disk_free_bytes\":true},\"supervisor\":{\"services\":{\"<b>x\":{\"state\":\"<b>y\","
+        "\"since\":9,\"restarts\":-4},\"y\":null}},"
+        "\"engine\":{\"problem\":\"<b>\\u0007z\",\"signatures\":{\"source\":\"clamav\","
+        "\"built_at\":\"soon\"}},\"events\":{\"problem\":{}}}",
+    };
+    sign_in(console);
+    for (size_t i = 0; i < sizeof statuses / sizeof *statuses; i++) {
+        char id[37], path[64], host[32];
+        snprintf(host, sizeof host, "mx%zu.example.com", i);
+        add_scanner(console, host, statuses[i], id);
+        snprintf(path, sizeof path, "/hosts/%s", id);
+        get(console, path);
+        assert_status(console, 200);
+        assert_hides(console, "<b>");
+        assert_shows(console, "<dt>Delivery queue</dt><dd><span class=\"none\">unknown</span>");
+    }
+    get(console, "/hosts");
+    assert_status(console, 200);
+    assert_hides(console, "<b>");
+    get(console, "/");
+    assert_status(console, 200);
+    assert_hides(console, "<b>");
+    assert_shows(console, "<dt>Delivery</dt><dd><span class=\"none\">unknown</span>");
+}
+
+/* --- the dashboard --- */
+
+static void the_dashboard_says_that_signatures_are_missing(void **state)
+{
+    struct console *console = *state;
+    char id[37];
+    sign_in(console);
+    add_scanner(console, "mx1.example.com", HEALTHY, id);
+    get(console, "/");
+    assert_hides(console, "Needs attention");
+    assert_shows(console, "1,204");
+    add_scanner(console, "mx2.example.com",
+                "{\"mta\":{\"queues\":{\"i_qmsgs\":0,\"o_qmsgs\":0,\"d_qmsgs\":0}},"
+                "\"engine\":{\"signatures\":{\"source\":\"builtin\",\"version\":1,\"count\":1,"
+                "\"built_at\":\"2026-01-01T00:00:00.000Z\"}},\"supervisor\":{\"services\":{}}}",
+                id);
+    get(console, "/");
+    assert_shows(console, "Needs attention");
+    assert_shows(console, "Virus signatures are missing.");
+}
+
+static void the_dashboard_names_a_host_that_went_silent_or_refused_its_configuration(void **state)
+{
+    struct console *console = *state;
+    char id[37];
+    int64_t version = 0;
+    sign_in(console);
+    add_scanner(console, "mx1.example.com", HEALTHY, id);
+    ok(store_configuration_version(console->scene->store, &version, &error));
+    cleanup_json json_t *status = json_loads(HEALTHY, 0, NULL);
+    ok(store_scanner_seen(console->scene->store, id, 0, version, "port 25 is <taken>", "0.1.0",
+                          status, &error));
+    get(console, "/");
+    assert_shows(console, "push failed");
+    assert_shows(console, "port 25 is &lt;taken&gt;");
+    count_of(console->scene, "UPDATE scanner SET seen_at = now() - interval '5 minutes'");
+    get(console, "/");
+    assert_shows(console, "It has been silent since");
+    assert_hides(console, "1,204");
+}
+
+/* --- settings --- */
+
+static void a_domain_is_added_changed_and_removed(void **state)
+{
+    struct console *console = *state;
+    sign_in(console);
+    int64_t before = version_of(console->scene);
+    post(console, "/domains/new",
+         "name=Example.COM&kind=relay&relays=192.0.2.1%0d%0amx.example:2525");
+    assert_leads_to(console, "/domains?done=added");
+    get(console, "/domains?done=added");
+    assert_shows(console, "/domains/named/example.com");
+    assert_shows(console, "192.0.2.1:25");
+    assert_shows(console, "mx.example:2525");
+    assert_true(version_of(console->scene) > before);
+    get(console, "/domains/named/example.com");
+    assert_shows(console, "192.0.2.1:25\nmx.example:2525");
+    post(console, "/domains/named/example.com", "kind=mx");
+    assert_leads_to(console, "/domains?done=saved");
+    get(console, "/domains");
+    assert_hides(console, "192.0.2.1:25");
+    post(console, "/domains/named/example.com/remove", "");
+    assert_leads_to(console, "/domains?done=removed");
+    assert_int_equal(count_of(console->scene, "SELECT count(*) FROM domain"), 0);
+}
+
+static void a_refused_form_keeps_what_was_typed_and_names_the_field(void **state)
+{
+    struct console *console = *state;
+    char id[37], path[64];
+    sign_in(console);
+    post(console, "/domains/new", "name=bad+domain&kind=relay&relays=a%0ab%3A99999");
+    assert_status(console, 422);
+    assert_shows(console, "<title>Error: ");
+    assert_shows(console, "value=\"bad domain\"");
+    assert_shows(console, "<a href=\"#field-name\">");
+    assert_shows(console, "id=\"error-relays\">Line 2 is not a host");
+    assert_shows(console, "a\nb:99999</textarea>");
+    post(console, "/hosts/new", "host_name=mx1.example.com&inbound=localhost&outbound=0.0.0.0:587");
+    assert_status(console, 422);
+    assert_shows(console, "id=\"error-inbound\"");
+    add_scanner(console, "mx1.example.com", HEALTHY, id);
+    snprintf(path, sizeof path, "/hosts/%s/settings", id);
+    post(console, path,
+         "inbound_listeners=0.0.0.0:25&outbound_listeners=0.0.0.0:587&inbound_errors=many"
+         "&outbound_networks=10.0.0.0/8%0a10.0.0.1/8");
+    assert_status(console, 422);
+    assert_shows(console, "id=\"error-inbound_errors\">Write a number.");
+    post(console, path,
+         "inbound_listeners=0.0.0.0:25&outbound_listeners=0.0.0.0:587"
+         "&outbound_networks=10.0.0.0/8%0a10.0.0.1/8");
+    assert_status(console, 422);
+    assert_shows(console, "id=\"error-outbound_networks\">Line 2 ");
+}
+
+static void the_settings_of_a_host_are_saved(void **state)
+{
+    struct console *console = *state;
+    char id[37], path[64], saved[80];
+    sign_in(console);
+    add_scanner(console, "mx1.example.com", HEALTHY, id);
+    snprintf(path, sizeof path, "/hosts/%s/settings", id);
+    snprintf(saved, sizeof saved, "/hosts/%s?done=saved", id);
+    post(console, path,
+         "inbound_listeners=0.0.0.0:25%0a[::]:25&outbound_listeners=&inbound_megabytes=0.5"
+         "&retries=60%0a120");
+    assert_leads_to(console, saved);
+    get(console, path);
+    assert_shows(console, "0.0.0.0:25\n[::]:25");
+    assert_shows(console, "value=\"0.5\"");
+    assert_shows(console, "60\n120");
+    get(console, saved);
+    assert_shows(console, "on its way");
+}
+
+static void an_enrolment_command_is_shown_with_its_token(void **state)
+{
+    struct console *console = *state;
+    sign_in(console);
+    post(console, "/hosts/new", "host_name=mx1.example.com&inbound=0.0.0.0:25&outbound=[::]:587");
+    assert_status(console, 200);
+    assert_shows(console, "gatehouse-scanner enroll --state /var/lib/gatehouse --url "
+                          "https://console.example:8444 --token gh1.");
+    assert_shows(console, "24 hours");
+}
+
+static void the_malware_policy_is_saved_and_shown_again(void **state)
+{
+    struct console *console = *state;
+    sign_in(console);
+    get(console, "/malware/policy");
+    assert_shows(console, "value=\"delete\" checked aria-describedby=\"virus-delete-help\"");
+    post(console, "/malware/policy", "virus=reject&unscannable=delete");
+    assert_leads_to(console, "/malware/policy?done=saved");
+    get(console, "/malware/policy?done=saved");
+    assert_shows(console, "value=\"reject\" checked aria-describedby=\"virus-reject-help\"");
+    assert_shows(console, "Saved.");
+    post(console, "/malware/policy", "virus=explode&unscannable=delete");
+    assert_status(console, 422);
+    assert_shows(console, "Choose what happens to these messages.");
+}
+
+/* --- the audit log --- */
+
+static int count_rows(const struct console *console)
+{
+    int rows = 0;
+    for (const char *at = body_of(console); (at = strstr(at, "<td class=\"subject\">")); at++)
+        rows++;
+    return rows;
+}
+
+static void next_page_of(const struct console *console, char path[1024])
+{
+    static const char end[] = "\" rel=\"next\"";
+    const char *found = strstr(body_of(console), end);
+    assert_non_null(found);
+    const char *start = found;
+    while (start[-1] != '"')
+        start--;
+    size_t length = 0;
+    for (; start < found && length < 1023; start++) {
+        path[length++] = *start;
+        if (strncmp(start, "&amp;", 5) == 0)
+            start += 4;
+    }
+    path[length] = '\0';
+}
+
+static void the_audit_log_goes_on_where_a_page_ended(void **state)
+{
+    struct console *console = *state;
+    struct batch batch = {0};
+    char id[37], next[1024];
+    int64_t now = timestamp_now_ms();
+    sign_in(console);
+    for (int i = 0; i < 130; i++) {
+        id_at(now - i, id);
+        add_received(&batch, id, i % 2 ? "a@example.org" : "A&B@example.org", "b@example.com",
+                     "c@example.com");
+        add_scanned(&batch, id, "clean", "Figures");
+    }
+    write_batch(console->scene->store, "s", &batch);
+    get(console, "/audit?subject=fig");
+    assert_status(console, 200);
+    assert_int_equal(count_rows(console), 100);
+    next_page_of(console, next);
+    get(console, next);
+    assert_status(console, 200);
+    assert_int_equal(count_rows(console), 30);
+    assert_hides(console, "rel=\"next\"");
+    get(console, "/audit?sender=a%26b");
+    assert_int_equal(count_rows(console), 65);
+    assert_shows(console, "value=\"a&amp;b\"");
+    get(console, "/audit?sender=nobody");
+    assert_int_equal(count_rows(console), 0);
+    assert_shows(console, "No message is like this");
+}
+
+static void a_search_for_what_cannot_be_is_refused(void **state)
+{
+    struct console *console = *state;
+    sign_in(console);
+    get(console, "/audit?ip=1.2&from=yesterday&verdict=ill&host=none");
+    assert_status(console, 422);
+    assert_shows(console, "Write a whole IP address");
+    assert_shows(console, "Write a date");
+    assert_shows(console, "Choose one of those in the list.");
+    get(console, "/audit?from=2026-02-01&until=2026-01-01");
+    assert_status(console, 422);
+    assert_shows(console, "before its beginning");
+}
+
+/* --- without the database --- */
+
+static void without_the_database_a_page_says_so(void **state)
+{
+    struct console *console = *state;
+    sign_in(console);
+    private_postgres_kill(console->scene->postgres);
+    get(console, "/hosts");
+    assert_status(console, 503);
+    check_page(console);
+    assert_shows(console, "Not available at the moment");
+    try_sign_in(console, NAME, PASSWORD);
+    assert_status(console, 503);
+    get(console, "/static/console.css");
+    assert_status(console, 200);
+    private_postgres_start(console->scene->postgres);
+    int64_t deadline = timestamp_monotonic_ms() + 15000;
+    do {
+        usleep(100000);
+        get(console, "/hosts");
+    } while (console->response.status == 503 && timestamp_monotonic_ms() < deadline);
+    assert_status(console, 200);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        page_test(without_a_session_every_page_leads_to_the_sign_in),
+        page_test(the_right_password_opens_the_page_that_was_asked_for),
+        page_test(after_the_sign_in_no_other_site_opens),
+        page_test(a_wrong_password_and_an_unknown_name_are_refused_alike),
+        page_test(five_wrong_passwords_lock_the_account),
+        page_test(a_one_time_password_gives_nothing_but_its_change),
+        page_test(a_changed_password_ends_every_other_session),
+        page_test(a_new_password_that_is_no_good_is_refused_with_the_reason),
+        page_test(a_session_that_ended_leads_to_the_sign_in),
+        page_test(an_idle_session_ends_by_itself),
+        page_test(forms_without_their_secret_are_refused),
+        page_test(a_sign_in_that_another_site_sends_is_refused),
+        page_test(every_page_answers_with_the_headers_of_safety),
+        page_test(what_does_not_exist_is_said_by_a_page),
+        page_test(hostile_text_is_shown_as_text),
+        page_test(a_host_that_lies_about_itself_breaks_no_page),
+        page_test(the_dashboard_says_that_signatures_are_missing),
+        page_test(the_dashboard_names_a_host_that_went_silent_or_refused_its_configuration),
+        page_test(a_domain_is_added_changed_and_removed),
+        page_test(a_refused_form_keeps_what_was_typed_and_names_the_field),
+        page_test(the_settings_of_a_host_are_saved),
+        page_test(an_enrolment_command_is_shown_with_its_token),
+        page_test(the_malware_policy_is_saved_and_shown_again),
+        page_test(the_audit_log_goes_on_where_a_page_ended),
+        page_test(a_search_for_what_cannot_be_is_refused),
+        page_test(without_the_database_a_page_says_so),
+    };
+    return cmocka_run_group_tests(tests, open_group, close_group);
+}
