@@ -1,0 +1,278 @@
+#include "test_delivery_scene.h"
+
+#include "common/file.h"
+#include "common/timestamp.h"
+
+#include <dirent.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define PATIENCE_MS 20000
+
+static struct scanner_config *make_config(const struct scene *scene,
+                                          const struct scene_options *options)
+{
+    struct buffer text = BUFFER_INIT;
+    struct error error = {0};
+    char reason[sizeof(error)];
+    buffer_add_format(
+        &text,
+        "{\"format\":1,\"version\":1,\"scanner_id\":\"0190a5d8-0000-7000-8000-000000000001\","
+        "\"issued_at\":\"2026-01-01T00:00:00Z\",\"host_name\":\"gate.example\",\"smtp\":{"
+        "\"inbound\":{\"listeners\":[]},\"outbound\":{\"listeners\":[]},"
+        "\"delivery\":{\"dns_servers\":[\"127.0.0.1\"]%s%s}},"
+        "\"domains\":[{\"name\":\"relay.example\",\"route\":{\"kind\":\"relay\",\"relays\":"
+        "[{\"host\":\"127.0.0.1\",\"port\":%u}]}}%s]}",
+        options->delivery && *options->delivery ? "," : "",
+        options->delivery ? options->delivery : "", (unsigned)scene->peer.port,
+        options->domains ? options->domains : "");
+    struct scanner_config *config = config_parse(text.data, text.length, &error);
+    if (!config)
+        fail_msg("%s", error_text(&error, reason, sizeof(reason)));
+    buffer_free(&text);
+    return config;
+}
+
+static void on_due(void *argument, struct queue_message *message)
+{
+    struct scene *scene = argument;
+    if (!scene->holding)
+        delivery_take(scene->mta.delivery, message);
+}
+
+static void start(struct scene *scene, const struct scene_options *options)
+{
+    struct error error = {0};
+    char path[128];
+    struct queue_hooks hooks = {.due = on_due, .argument = scene};
+    snprintf(path, sizeof(path), "%s/queue", scene->folder);
+    scene->mta.config = config_ref_new(make_config(scene, options));
+    scene->mta.queue = queue_open(path, scene->mta.base, &hooks, &error);
+    if (!scene->mta.queue)
+        fail_msg("%s", error.message);
+    scene->mta.delivery = delivery_new(&scene->mta, &error);
+    if (!scene->mta.delivery)
+        fail_msg("%s", error.message);
+}
+
+static void stop(struct scene *scene)
+{
+    delivery_free(scene->mta.delivery);
+    queue_close(scene->mta.queue);
+    config_ref_drop(scene->mta.config);
+}
+
+void scene_open(struct scene *scene, const struct scene_options *options)
+{
+    static const struct dns_record none[] = {{.name = NULL}};
+    memset(scene, 0, sizeof(*scene));
+    signal(SIGPIPE, SIG_IGN);
+    snprintf(scene->folder, sizeof(scene->folder), "/tmp/gatehouse-delivery-XXXXXX");
+    assert_non_null(mkdtemp(scene->folder));
+    scene->mta.base = event_base_new();
+    assert_non_null(scene->mta.base);
+    scene->mta.state = scene->folder;
+    peer_open(&scene->peer, scene->mta.base, NULL);
+    dns_open(&scene->dns, scene->mta.base, options->records ? options->records : none);
+    scene->events = json_array();
+    start(scene, options);
+}
+
+static void remove_folder(const char *path)
+{
+    DIR *folder = opendir(path);
+    char name[512];
+    struct dirent *entry;
+    while (folder && (entry = readdir(folder)) != NULL) {
+        struct stat status;
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+            continue;
+        snprintf(name, sizeof(name), "%s/%s", path, entry->d_name);
+        if (lstat(name, &status) == 0 && S_ISDIR(status.st_mode))
+            remove_folder(name);
+        else
+            unlink(name);
+    }
+    if (folder)
+        closedir(folder);
+    rmdir(path);
+}
+
+void scene_close(struct scene *scene)
+{
+    stop(scene);
+    peer_close(&scene->peer);
+    dns_close(&scene->dns);
+    event_base_free(scene->mta.base);
+    json_decref(scene->events);
+    remove_folder(scene->folder);
+}
+
+void scene_restart(struct scene *scene, const struct scene_options *options)
+{
+    stop(scene);
+    start(scene, options);
+}
+
+/* --- sending --- */
+
+static void on_accepted(void *argument, enum error_code result)
+{
+    struct scene *scene = argument;
+    assert_int_equal(result, ERROR_NONE);
+    scene->accepted++;
+}
+
+struct message_id scene_send(struct scene *scene, const struct scene_message *message)
+{
+    struct queue_draft_recipient recipients[8];
+    char id[MESSAGE_ID_TEXT_SIZE];
+    unsigned before = scene->accepted;
+    struct queue_draft draft = {.id = message_id_new(),
+                                .direction = QUEUE_INBOUND,
+                                .state = QUEUE_TO_BE_DELIVERED,
+                                .flags = message->flags,
+                                .received_at = timestamp_now_ms() - message->age_ms,
+                                .sender = message->sender ? message->sender : "from@sender.example",
+                                .envelope_id = message->envelope_id,
+                                .extra_header = message->extra_header,
+                                .recipients = recipients,
+                                .large_fd = -1};
+    for (; draft.recipient_count < 8 && message->recipients[draft.recipient_count];
+         draft.recipient_count++)
+        recipients[draft.recipient_count] = (struct queue_draft_recipient){
+            message->recipients[draft.recipient_count], message->original, message->notify};
+    buffer_add_text(&draft.body, message->body ? message->body : "Subject: test\r\n\r\nHello.\r\n");
+    buffer_add_format(&draft.events, "{\"type\":\"received\",\"id\":\"%s\"}\n",
+                      message_id_text(&draft.id, id));
+    struct message_id result = draft.id;
+    queue_accept(scene->mta.queue, &draft, on_accepted, scene);
+    scene_await_number(scene, &scene->accepted, before + 1);
+    return result;
+}
+
+struct message_id scene_send_to(struct scene *scene, const char *recipient)
+{
+    return scene_send(scene, &(struct scene_message){.recipients = {recipient}});
+}
+
+/* --- waiting --- */
+
+static void on_nothing(evutil_socket_t fd, short events, void *argument)
+{
+    (void)fd;
+    (void)events;
+    (void)argument;
+}
+
+static void turn(struct scene *scene)
+{
+    event_base_once(scene->mta.base, -1, EV_TIMEOUT, on_nothing, NULL,
+                    &(struct timeval){.tv_usec = 2000});
+    event_base_loop(scene->mta.base, EVLOOP_ONCE);
+}
+
+static void take_events(struct scene *scene)
+{
+    struct buffer text = BUFFER_INIT;
+    struct error error = {0};
+    size_t count = 0;
+    const json_t *last = json_array_get(scene->events, json_array_size(scene->events) - 1);
+    uint64_t after = (uint64_t)json_integer_value(json_object_get(last, "seq"));
+    buffer_add_text(&text, "[");
+    if (!queue_log_events(queue_log_of(scene->mta.queue), after, 10000, 8u << 20, &text, &count,
+                          &error))
+        fail_msg("%s", error.message);
+    buffer_add_text(&text, "]");
+    if (count > 0) {
+        json_error_t where;
+        json_t *more = json_loadb(text.data, text.length, 0, &where);
+        if (!more)
+            fail_msg("%s in %s", where.text, text.data);
+        json_array_extend(scene->events, more);
+        json_decref(more);
+    }
+    buffer_free(&text);
+}
+
+static json_t *find(struct scene *scene, const char *type, size_t *count)
+{
+    json_t *event, *last = NULL;
+    size_t index;
+    *count = 0;
+    json_array_foreach(scene->events, index, event)
+    {
+        if (strcmp(scene_text(event, "type"), type) != 0)
+            continue;
+        last = event;
+        ++*count;
+    }
+    return last;
+}
+
+json_t *scene_await(struct scene *scene, const char *type, size_t count)
+{
+    int64_t end = timestamp_monotonic_ms() + PATIENCE_MS;
+    size_t seen = 0;
+    for (;;) {
+        take_events(scene);
+        json_t *last = find(scene, type, &seen);
+        if (seen >= count)
+            return last;
+        if (timestamp_monotonic_ms() > end)
+            fail_msg("only %zu of %zu \"%s\" events came: %s", seen, count, type,
+                     json_dumps(scene->events, JSON_INDENT(1)));
+        turn(scene);
+    }
+}
+
+size_t scene_count(struct scene *scene, const char *type)
+{
+    size_t count;
+    take_events(scene);
+    find(scene, type, &count);
+    return count;
+}
+
+void scene_run(struct scene *scene, int milliseconds)
+{
+    int64_t end = timestamp_monotonic_ms() + milliseconds;
+    while (timestamp_monotonic_ms() < end)
+        turn(scene);
+}
+
+void scene_await_number(struct scene *scene, const unsigned *value, unsigned count)
+{
+    int64_t end = timestamp_monotonic_ms() + PATIENCE_MS;
+    while (*value < count) {
+        if (timestamp_monotonic_ms() > end)
+            fail_msg("%u instead of %u", *value, count);
+        turn(scene);
+    }
+}
+
+void scene_await_empty(struct scene *scene)
+{
+    int64_t end = timestamp_monotonic_ms() + PATIENCE_MS;
+    while (queue_count(scene->mta.queue).delivery > 0) {
+        if (timestamp_monotonic_ms() > end)
+            fail_msg("the queue does not become empty");
+        turn(scene);
+    }
+}
+
+const char *scene_text(const json_t *event, const char *member)
+{
+    const char *text = json_string_value(json_object_get(event, member));
+    return text ? text : "";
+}
