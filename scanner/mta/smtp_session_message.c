@@ -155,6 +155,21 @@ static void end_of_chunk(struct smtp_session *session)
                                   (unsigned long long)session->receive.size);
 }
 
+/* The first chunk of a message. NULL, or why it is refused. */
+static const char *begin_chunks(struct smtp_session *session, uint64_t size)
+{
+    uint64_t declared = session->envelope.declared_size;
+    if (!queue_has_space(session->options.mta->queue, declared > size ? declared : size)) {
+        const char *refusal = smtp_receive_reply(SMTP_RECEIVE_NO_SPACE);
+        smtp_session_log_refused(session, refusal);
+        smtp_session_clear(session);
+        return refusal;
+    }
+    session->envelope.chunked = true;
+    begin(session, size, false);
+    return NULL;
+}
+
 /* The bytes of a chunk follow whatever we answer, so they are read in any case. */
 void smtp_session_chunk(struct smtp_session *session, char *argument)
 {
@@ -172,10 +187,8 @@ void smtp_session_chunk(struct smtp_session *session, char *argument)
         return;
     }
     session->chunk_refusal = refuse_content_now(session);
-    if (!session->chunk_refusal && !session->envelope.chunked) {
-        session->envelope.chunked = true;
-        begin(session, size, false);
-    }
+    if (!session->chunk_refusal && !session->envelope.chunked)
+        session->chunk_refusal = begin_chunks(session, size);
     session->chunk_left = size;
     session->phase = SMTP_PHASE_CHUNK;
     if (size == 0)
