@@ -90,8 +90,8 @@ static bool refuse_all(struct http_request *request, struct http_response *respo
 {
     (void)access;
     http_add_header(response, "Retry-After", "5");
-    page_draw_error(request, response, 503,
-                    "The database cannot be reached. The Control Center goes on trying.");
+    http_fail(request, response, 503,
+              "The database cannot be reached. The Control Center goes on trying.");
     return false;
 }
 
