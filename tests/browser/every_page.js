@@ -1,0 +1,114 @@
+// Every page in a light, a dark and a narrow window: a picture for people to look at, what axe-core
+// finds, and whether the page fits.
+"use strict";
+
+const assert = require("node:assert/strict");
+const fs = require("node:fs");
+const path = require("node:path");
+const { findMessage, openHost } = require("./console_steps");
+const { subject } = require("./mail");
+const { deleted } = require("./malware");
+const { signIn } = require("./sign_in");
+const { test } = require("./suite");
+
+const PICTURES = path.join(__dirname, "../artefacts/browser");
+const AXE = fs.readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
+const VIEWS = [
+  { name: "light", colorScheme: "light", width: 1280, height: 900 },
+  { name: "dark", colorScheme: "dark", width: 1280, height: 900 },
+  { name: "narrow", colorScheme: "light", width: 390, height: 844 },
+];
+
+const seriousViolations = async (page) => {
+  await page.evaluate(`${AXE}; undefined`);
+  const found = await page.evaluate(() =>
+    globalThis.axe.run(document, { resultTypes: ["violations"] }));
+  return found.violations
+    .filter(({ impact }) => ["serious", "critical"].includes(impact))
+    .map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).join(" ").slice(0, 600)}`);
+};
+
+const isTooWide = (page) =>
+  page.evaluate(() => document.documentElement.scrollWidth > window.innerWidth);
+
+const look = async (page, name) => {
+  const problems = [];
+  fs.mkdirSync(PICTURES, { recursive: true });
+  for (const view of VIEWS) {
+    await page.emulateMedia({ colorScheme: view.colorScheme });
+    await page.setViewportSize({ width: view.width, height: view.height });
+    await page.screenshot({ path: path.join(PICTURES, `${name}-${view.name}.png`), fullPage: true });
+    for (const violation of await seriousViolations(page)) problems.push(`${view.name} ${violation}`);
+    if (await isTooWide(page)) problems.push(`${view.name}: the page is wider than the window`);
+  }
+  await page.emulateMedia({ colorScheme: "light" });
+  await page.setViewportSize({ width: 1280, height: 900 });
+  assert.deepEqual(problems, []);
+};
+
+const at = (address) => ({ page }) => page.goto(address);
+
+const atMessage = (text, state) => async ({ page }) => {
+  const row = await findMessage(page, text, state);
+  await row.getByRole("link", { name: text, exact: true }).click();
+  await page.getByRole("heading", { level: 1, name: text }).waitFor();
+};
+
+const atHost = (link) => async ({ page, gatehouse }) => {
+  await openHost(page, gatehouse.host_name);
+  if (!link) return;
+  await page.getByRole("main").getByRole("link", { name: link, exact: true }).click();
+  await page.waitForURL(`**/${link.toLowerCase()}`);
+};
+
+const submitted = (address, fields, button) => async ({ page }) => {
+  await page.goto(address);
+  for (const [label, value] of Object.entries(fields)) await page.getByLabel(label, { exact: true }).fill(value);
+  await page.getByRole("button", { name: button }).click();
+  await page.waitForLoadState("load");
+};
+
+const PAGES = {
+  dashboard: at("/"),
+  audit: at("/audit"),
+  "audit-nothing-found": at("/audit?subject=nothing-is-like-this"),
+  "audit-refused": at("/audit?ip=nowhere&from=never"),
+  message: atMessage(subject, "delivered"),
+  "message-virus": atMessage(deleted, "deleted"),
+  "malware-policy": at("/malware/policy"),
+  domains: at("/domains"),
+  "domain-new": at("/domains/new"),
+  "domain-new-refused": submitted("/domains/new", { Domain: "not a domain" }, "Add domain"),
+  "domain-edit": at("/domains/named/browser.test"),
+  "domain-remove": at("/domains/named/browser.test/remove"),
+  "domain-default-route": at("/domains/default-route"),
+  hosts: at("/hosts"),
+  host: atHost(),
+  "host-settings": atHost("Settings"),
+  "host-remove": atHost("Remove"),
+  "host-new": at("/hosts/new"),
+  "host-new-refused": submitted("/hosts/new", { "Host name": "not a host" },
+    "Make the enrolment command"),
+  "host-enrol": submitted("/hosts/new", { "Host name": "mx3.test" }, "Make the enrolment command"),
+  password: at("/account/password"),
+  "not-found": at("/nothing/here"),
+};
+
+for (const [name, open] of Object.entries(PAGES))
+  test(`page ${name} is accessible and fits`, async (world) => {
+    await open(world);
+    await look(world.page, name);
+  });
+
+test("page sign-in is accessible and fits, refusal included", async ({ browser, gatehouse }) => {
+  const page = await browser.newPage();
+  try {
+    await page.goto("/sign-in");
+    await look(page, "sign-in");
+    await signIn(page, gatehouse.administrator, "not this one");
+    await page.getByRole("alert").waitFor();
+    await look(page, "sign-in-refused");
+  } finally {
+    await page.context().close();
+  }
+});
