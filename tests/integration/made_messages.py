@@ -96,11 +96,15 @@ def broken_header(chance, mark):
                  "....\n..\n.\n")
 
 
-def deep(chance, mark):
+def deep(chance, mark, depth=10):
     text = head(chance, mark)
-    for i in range(30):
+    for i in range(depth):
         text += f"Content-Type: multipart/mixed; boundary=d{i}\n\n--d{i}\n"
     return lines(text + "Content-Type: text/plain\n\nat last\n")
+
+
+def too_deep(chance, mark):
+    return deep(chance, mark, 40)
 
 
 def message_in_message(chance, mark):
@@ -122,7 +126,7 @@ def virus_in_archive(chance, mark):
 
 MAKERS = [(plain, "clean"), (attachment, "clean"), (alternative, "clean"), (empty_body, "clean"),
           (no_header, "clean"), (open_boundary, "clean"), (broken_header, "clean"),
-          (deep, "clean"), (message_in_message, "clean"), (virus_in_text, "virus"),
+          (deep, "clean"), (too_deep, "unscannable"), (message_in_message, "clean"), (virus_in_text, "virus"),
           (virus_attached, "virus"), (virus_in_archive, "virus"), (plain, "clean")]
 
 

@@ -11,8 +11,10 @@ TEST_FILES = "/usr/share/clamav-testfiles"
 
 
 def after_trace(content):
-    """The content without the trace header field that Gatehouse put before it."""
+    """The content without the header fields that Gatehouse put before it."""
     head, _, rest = content.partition(b"\r\n")
+    if head.startswith(b"X-Gatehouse-Verdict: unscannable"):
+        head, _, rest = rest.partition(b"\r\n")
     assert head.startswith(b"Received:"), content[:200]
     while rest[:1] in (b" ", b"\t"):
         rest = rest.partition(b"\r\n")[2]
@@ -47,13 +49,13 @@ class Messages(unittest.TestCase):
     def test_two_hundred_messages_arrive_as_they_were_sent_or_are_stopped(self):
         messages = list(made_messages.make())
         self.send_all(messages)
-        clean = {mark: content for mark, verdict, content in messages if verdict == "clean"}
+        through = {mark: content for mark, verdict, content in messages if verdict != "virus"}
         def arrived():
             return {m[0].partition("@")[0]: m[2] for m in self.stack.sink.copy()}
-        wait_until("all clean ones are delivered", lambda: set(clean) <= set(arrived()), 120, 0.2)
+        wait_until("all but the viruses are delivered", lambda: set(through) <= set(arrived()), 120, 0.2)
         for mark, content in arrived().items():
-            if mark in clean:
-                self.assertEqual(after_trace(content), clean[mark], mark)
+            if mark in through:
+                self.assertEqual(after_trace(content), through[mark], mark)
         self.stack.wait_for_events()
         rows = dict(self.stack.postgres.query(
             "SELECT split_part(sender, '@', 1), verdict FROM audit_message WHERE sender LIKE 'm%'"))
