@@ -362,3 +362,40 @@ void delivery_report_relayed(struct delivery_job *job, const struct delivery_hop
     }
     send_notice(job->delivery, job->message, BOUNCE_RELAYED, recipients, count);
 }
+
+/* --- refusals after the 250 --- */
+
+static size_t gather_queued(const struct queue_message *message, uint32_t *next, const char *reply,
+                            struct delivery_failure *failures)
+{
+    size_t count = 0;
+    for (; *next < message->recipient_count && count < DELIVERY_JOB_RECIPIENTS; ++*next) {
+        const struct queue_recipient *recipient = &message->recipients[*next];
+        if (recipient->state != QUEUE_RECIPIENT_QUEUED || recipient->in_delivery)
+            continue;
+        char *copy = strdup(reply);
+        if (!copy)
+            abort();
+        failures[count++] = (struct delivery_failure){*next, recipient->attempts, copy};
+    }
+    return count;
+}
+
+void delivery_refuse(struct delivery *delivery, struct queue_message *message, const char *reply,
+                     struct buffer *events)
+{
+    uint32_t next = 0;
+    queue_hold_busy(delivery->mta->queue, message);
+    while (next < message->recipient_count) {
+        struct delivery_failure *failures = calloc(DELIVERY_JOB_RECIPIENTS, sizeof(*failures));
+        if (!failures)
+            abort();
+        size_t count = gather_queued(message, &next, reply, failures);
+        if (count > 0)
+            delivery_report_failures(delivery, message, failures, count, events, NULL);
+        else
+            free(failures);
+    }
+    buffer_free(events);
+    queue_release_busy(delivery->mta->queue, message);
+}

@@ -90,8 +90,7 @@ static bool take_data(struct peer_connection *connection)
 
 static bool take_starttls(struct peer_connection *connection)
 {
-    static const char garbage[] = "220 go on\r\n";
-    bufferevent_write(connection->stream, garbage, strlen(garbage));
+    reply(connection, connection->peer->starttls, "220 go on\r\n");
     connection->start_tls = true;
     return false;
 }

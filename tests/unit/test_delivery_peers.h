@@ -24,7 +24,7 @@ struct peer_connection;
 
 struct peer {
     /* How it behaves; may be changed at any time. */
-    const char *greeting, *ehlo, *helo, *mail, *rcpt, *data, *content, *rset, *quit;
+    const char *greeting, *ehlo, *helo, *starttls, *mail, *rcpt, *data, *content, *rset, *quit;
     const char *bad_recipient;      /* is refused by ... */
     const char *bad_reply;          /* ... this */
     unsigned messages_a_connection; /* after which it closes without a word; 0: any */

@@ -72,20 +72,30 @@ static void stop(struct scene *scene)
     config_ref_drop(scene->mta.config);
 }
 
-void scene_open(struct scene *scene, const struct scene_options *options)
+void scene_open_on(struct scene *scene, struct event_base *base)
 {
-    static const struct dns_record none[] = {{.name = NULL}};
     memset(scene, 0, sizeof(*scene));
     signal(SIGPIPE, SIG_IGN);
     snprintf(scene->folder, sizeof(scene->folder), "/tmp/gatehouse-delivery-XXXXXX");
     assert_non_null(mkdtemp(scene->folder));
-    scene->mta.base = event_base_new();
-    assert_non_null(scene->mta.base);
+    assert_non_null(base);
+    scene->mta.base = base;
     scene->mta.state = scene->folder;
-    peer_open(&scene->peer, scene->mta.base, NULL);
-    dns_open(&scene->dns, scene->mta.base, options->records ? options->records : none);
     scene->events = json_array();
+    peer_open(&scene->peer, base, NULL);
+}
+
+void scene_start(struct scene *scene, const struct scene_options *options)
+{
+    static const struct dns_record none[] = {{.name = NULL}};
+    dns_open(&scene->dns, scene->mta.base, options->records ? options->records : none);
     start(scene, options);
+}
+
+void scene_open(struct scene *scene, const struct scene_options *options)
+{
+    scene_open_on(scene, event_base_new());
+    scene_start(scene, options);
 }
 
 static void remove_folder(const char *path)
@@ -133,32 +143,66 @@ static void on_accepted(void *argument, enum error_code result)
     scene->accepted++;
 }
 
+/* Hands a draft over that lacks its body and events. */
+static void hand_over(struct scene *scene, struct queue_draft *draft, const char *body)
+{
+    char id[MESSAGE_ID_TEXT_SIZE];
+    draft->direction = QUEUE_INBOUND;
+    draft->state = QUEUE_TO_BE_DELIVERED;
+    draft->large_fd = -1;
+    buffer_add_text(&draft->body, body ? body : "Subject: test\r\n\r\nHello.\r\n");
+    buffer_add_format(&draft->events, "{\"type\":\"received\",\"id\":\"%s\"}\n",
+                      message_id_text(&draft->id, id));
+    queue_accept(scene->mta.queue, draft, on_accepted, scene);
+}
+
 struct message_id scene_send(struct scene *scene, const struct scene_message *message)
 {
     struct queue_draft_recipient recipients[8];
-    char id[MESSAGE_ID_TEXT_SIZE];
     unsigned before = scene->accepted;
     struct queue_draft draft = {.id = message_id_new(),
-                                .direction = QUEUE_INBOUND,
-                                .state = QUEUE_TO_BE_DELIVERED,
                                 .flags = message->flags,
                                 .received_at = timestamp_now_ms() - message->age_ms,
                                 .sender = message->sender ? message->sender : "from@sender.example",
                                 .envelope_id = message->envelope_id,
                                 .extra_header = message->extra_header,
-                                .recipients = recipients,
-                                .large_fd = -1};
+                                .recipients = recipients};
     for (; draft.recipient_count < 8 && message->recipients[draft.recipient_count];
          draft.recipient_count++)
         recipients[draft.recipient_count] = (struct queue_draft_recipient){
             message->recipients[draft.recipient_count], message->original, message->notify};
-    buffer_add_text(&draft.body, message->body ? message->body : "Subject: test\r\n\r\nHello.\r\n");
-    buffer_add_format(&draft.events, "{\"type\":\"received\",\"id\":\"%s\"}\n",
-                      message_id_text(&draft.id, id));
-    struct message_id result = draft.id;
-    queue_accept(scene->mta.queue, &draft, on_accepted, scene);
+    struct message_id id = draft.id;
+    hand_over(scene, &draft, message->body);
     scene_await_number(scene, &scene->accepted, before + 1);
-    return result;
+    return id;
+}
+
+void scene_send_draft(struct scene *scene, const struct queue_draft_recipient *recipients,
+                      size_t count)
+{
+    unsigned before = scene->accepted;
+    struct queue_draft draft = {.id = message_id_new(),
+                                .received_at = timestamp_now_ms(),
+                                .sender = "from@sender.example",
+                                .recipients = recipients,
+                                .recipient_count = count};
+    hand_over(scene, &draft, NULL);
+    scene_await_number(scene, &scene->accepted, before + 1);
+}
+
+void scene_send_many(struct scene *scene, const char *recipient, unsigned count)
+{
+    struct queue_draft_recipient to = {.address = recipient};
+    unsigned before = scene->accepted;
+    for (unsigned i = 0; i < count; i++) {
+        struct queue_draft draft = {.id = message_id_new(),
+                                    .received_at = timestamp_now_ms(),
+                                    .sender = "from@sender.example",
+                                    .recipients = &to,
+                                    .recipient_count = 1};
+        hand_over(scene, &draft, NULL);
+    }
+    scene_await_number(scene, &scene->accepted, before + count);
 }
 
 struct message_id scene_send_to(struct scene *scene, const char *recipient)
@@ -244,6 +288,16 @@ size_t scene_count(struct scene *scene, const char *type)
     return count;
 }
 
+size_t scene_count_outcome(struct scene *scene, const char *outcome)
+{
+    size_t count = 0, index;
+    json_t *event;
+    take_events(scene);
+    json_array_foreach(scene->events, index, event) count +=
+        strcmp(scene_text(event, "outcome"), outcome) == 0;
+    return count;
+}
+
 void scene_run(struct scene *scene, int milliseconds)
 {
     int64_t end = timestamp_monotonic_ms() + milliseconds;
@@ -275,4 +329,16 @@ const char *scene_text(const json_t *event, const char *member)
 {
     const char *text = json_string_value(json_object_get(event, member));
     return text ? text : "";
+}
+
+void scene_assert_event(const json_t *event, const char *outcome, const char *reply)
+{
+    assert_string_equal(scene_text(event, "reply"), reply);
+    assert_string_equal(scene_text(event, "outcome"), outcome);
+}
+
+void scene_assert_contains(const char *text, const char *part)
+{
+    if (!strstr(text, part))
+        fail_msg("\"%s\" is not in \"%s\"", part, text);
 }

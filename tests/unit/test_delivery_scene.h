@@ -36,6 +36,9 @@ struct scene_message {
 
 /* The domain relay.example goes to scene->peer, all others by MX. */
 void scene_open(struct scene *scene, const struct scene_options *options);
+/* The same in two steps, for options that name further peers on the same loop. */
+void scene_open_on(struct scene *scene, struct event_base *base);
+void scene_start(struct scene *scene, const struct scene_options *options);
 void scene_close(struct scene *scene);
 /* Starts queue and delivery again, as after a crash of the process. */
 void scene_restart(struct scene *scene, const struct scene_options *options);
@@ -44,12 +47,18 @@ void scene_restart(struct scene *scene, const struct scene_options *options);
 struct message_id scene_send(struct scene *scene, const struct scene_message *message);
 /* A plain one from <from@sender.example>. */
 struct message_id scene_send_to(struct scene *scene, const char *recipient);
+void scene_send_draft(struct scene *scene, const struct queue_draft_recipient *recipients,
+                      size_t count);
+/* `count` messages at once. */
+void scene_send_many(struct scene *scene, const char *recipient, unsigned count);
 
 /* Runs the loop until `count` events of that type are there (else the test fails), and returns the
  * last of these (borrowed). */
 json_t *scene_await(struct scene *scene, const char *type, size_t count);
 /* Number of events of the type so far. */
 size_t scene_count(struct scene *scene, const char *type);
+/* Number of "delivery" events with that outcome. */
+size_t scene_count_outcome(struct scene *scene, const char *outcome);
 /* Runs the loop for so long. */
 void scene_run(struct scene *scene, int milliseconds);
 /* Runs the loop until *value >= count. */
@@ -58,5 +67,7 @@ void scene_await_number(struct scene *scene, const unsigned *value, unsigned cou
 void scene_await_empty(struct scene *scene);
 
 const char *scene_text(const json_t *event, const char *member);
+void scene_assert_event(const json_t *event, const char *outcome, const char *reply);
+void scene_assert_contains(const char *text, const char *part);
 
 #endif
