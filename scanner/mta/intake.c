@@ -5,6 +5,7 @@
 #include "common/log.h"
 #include "common/timestamp.h"
 #include "scanner/mta/audit_event.h"
+#include "scanner/mta/delivery.h"
 #include "scanner/mta/policy.h"
 #include "scanner/mta/scan_client.h"
 
@@ -18,6 +19,7 @@
 
 #define REPLY_SIZE 256
 #define NO_SPACE_REPLY "452 4.3.1 Insufficient system storage"
+#define REJECTED_REPLY "554 5.7.1 Message rejected: its content is not allowed here"
 #define FAILED_REPLY "451 4.3.0 The message could not be stored"
 #define RESCANS_FOR_EACH_WORKER 2
 #define RETRY_MS 60000 /* after the system refused a descriptor */
@@ -179,7 +181,7 @@ static void on_verdict(void *argument, const json_t *result)
     audit_action(&job->received, &job->draft.id, config_action_name(decision.action),
                  decision.policy, NULL, job->draft.recipient_count, decision.detail);
     if (decision.action == CONFIG_ACTION_REJECT)
-        record_only(job, "554 5.7.1 Message rejected: its content is not allowed here");
+        record_only(job, REJECTED_REPLY);
     else if (decision.action == CONFIG_ACTION_DELETE)
         record_only(job, "250 2.0.0 Ok");
     else
@@ -247,25 +249,34 @@ static void delete_recipients(struct intake *intake, struct queue_message *messa
     queue_change_recipients(intake->mta->queue, message, changes, count, events);
 }
 
-/* The message was accepted before it was scanned, so it cannot be refused any more. A virus has a
- * forged sender as a rule: a bounce would hit somebody else. */
+/* The message was accepted before it was scanned, so it cannot be refused in the session any more.
+ * A virus has a forged sender as a rule: a bounce would hit somebody else. */
+static const char *action_after_acceptance(const struct policy_decision *decision)
+{
+    if (decision->action == CONFIG_ACTION_REJECT)
+        return decision->bounces ? "bounce" : "delete";
+    return config_action_name(decision->action);
+}
+
 static void apply_to_queued(struct intake *intake, struct queue_message *message,
                             const json_t *result)
 {
+    struct mta *mta = intake->mta;
     struct policy_decision decision;
     struct buffer events = BUFFER_INIT;
     cleanup_free uint32_t *recipients = calloc(message->recipient_count, sizeof(*recipients));
     if (!recipients)
         abort();
     size_t count = open_recipients(message, recipients);
-    policy_decide(intake->mta->config->config, result, &decision);
+    policy_decide(mta->config->config, result, &decision);
     audit_scanned(&events, &message->id, result);
-    bool deliver = decision.action == CONFIG_ACTION_DELIVER;
-    audit_action(&events, &message->id, deliver ? "deliver" : "delete", decision.policy, recipients,
-                 count, decision.detail);
-    if (deliver)
-        queue_change_scanned(intake->mta->queue, message, *decision.header ? decision.header : NULL,
+    audit_action(&events, &message->id, action_after_acceptance(&decision), decision.policy,
+                 recipients, count, decision.detail);
+    if (decision.action == CONFIG_ACTION_DELIVER)
+        queue_change_scanned(mta->queue, message, *decision.header ? decision.header : NULL,
                              &events);
+    else if (decision.action == CONFIG_ACTION_REJECT && decision.bounces)
+        delivery_refuse(mta->delivery, message, REJECTED_REPLY, &events);
     else
         delete_recipients(intake, message, recipients, count, &events);
 }

@@ -46,10 +46,12 @@ static void write_header(struct policy_decision *decision, const char *verdict)
 
 static const struct {
     const char *verdict, *policy;
+    bool bounces;
     size_t action; /* where it stands in struct scanner_config */
 } policies[] = {
-    {"virus", "malware.virus", offsetof(struct scanner_config, virus_action)},
-    {"unscannable", "malware.unscannable", offsetof(struct scanner_config, unscannable_action)},
+    {"virus", "malware.virus", false, offsetof(struct scanner_config, virus_action)},
+    {"unscannable", "malware.unscannable", true,
+     offsetof(struct scanner_config, unscannable_action)},
 };
 #define POLICY_COUNT (sizeof(policies) / sizeof(policies[0]))
 
@@ -64,6 +66,7 @@ void policy_decide(const struct scanner_config *config, const json_t *result,
     while (i < POLICY_COUNT - 1 && strcmp(verdict, policies[i].verdict) != 0)
         i++; /* the last one is for everything else */
     decision->policy = policies[i].policy;
+    decision->bounces = policies[i].bounces;
     memcpy(&decision->action, (const char *)config + policies[i].action, sizeof(decision->action));
     describe(result, decision->detail, sizeof(decision->detail));
     if (decision->action == CONFIG_ACTION_DELIVER)

@@ -5,6 +5,7 @@
 #include "common/config_model.h"
 
 #include <jansson.h>
+#include <stdbool.h>
 
 #define POLICY_HEADER_SIZE 512
 #define POLICY_DETAIL_SIZE 256
@@ -12,6 +13,7 @@
 struct policy_decision {
     enum config_action action;
     const char *policy; /* "malware.virus"; NULL: no policy was needed, the message is clean */
+    bool bounces;       /* where the message was accepted already, "reject" tells its sender */
     char header[POLICY_HEADER_SIZE]; /* a header field for the delivered message, CRLF; or "" */
     char detail[POLICY_DETAIL_SIZE]; /* what was found, for the audit log; "" */
 };

@@ -8,6 +8,7 @@ import threading
 import time
 import unittest
 
+import made_messages
 from stack import EICAR, Stack, unique, wait_until
 
 SENDERS = 4
@@ -151,6 +152,23 @@ class Durability(unittest.TestCase):
         rows = self.stack.postgres.query("SELECT verdict, action FROM audit_message WHERE"
                                          f" sender = '{names[1]}@client.test'")
         self.assertEqual(rows, [["virus", "delete"]])
+
+    def test_refusal_of_unscannable_mail_that_was_accepted_unscanned_is_a_bounce(self):
+        browser = self.stack.administrator()
+        self.stack.set_route("client.test")
+        version = self.stack.mta_status()["configuration_version"]
+        browser.post("/malware/policy", {"virus": "reject", "unscannable": "reject"})
+        wait_until("the policy runs",
+                   lambda: self.stack.mta_status().get("configuration_version", 0) > version)
+        content = made_messages.too_deep(made_messages.random.Random(1), "deep")
+        self.assertEqual(self.stack.send("a@client.test", ["b@example.test"], content)[0], 554)
+        self.stack.ask("supervisor", op="stop", service="engine")
+        wait_until("the engine is gone", lambda: self.stack.service_pid("engine") == 0, 30)
+        self.assertEqual(self.stack.send("a@client.test", ["b@example.test"], content)[0], 250)
+        self.stack.ask("supervisor", op="start", service="engine")
+        wait_until("the sender is told", lambda: any(
+            m[0] == "" and m[1] == ["a@client.test"] for m in self.stack.sink.copy()), 60)
+        self.assertFalse([m for m in self.stack.sink.copy() if m[0]])
 
     def test_next_hop_that_comes_back_gets_the_mail(self):
         self.stack.sink.replies["MAIL"] = "451 4.3.0 not now"
