@@ -1,4 +1,6 @@
-/* Command lines of SMTP clients: every refusal is one reply line, every acceptance is bounded. */
+/* libFuzzer: one line of an SMTP client through the whole command parser. The first byte chooses
+ * EHLO or HELO before it, and SMTPUTF8. What was accepted must be fit for the rest of the mta. */
+#include "common/utf8.h"
 #include "scanner/mta/smtp_command.h"
 
 #include <stdint.h>
@@ -7,61 +9,102 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+static void check(bool holds)
+{
+    if (!holds)
+        abort();
+}
+
+static bool is_printable(const char *text)
+{
+    for (; *text; text++)
+        if (*text < ' ' || *text > '~')
+            return false;
+    return true;
+}
+
+/* A refusal is one line of printable ASCII with a code and an enhanced code. */
 static void check_reply(const char *reply)
 {
-    size_t length = strnlen(reply, SMTP_REPLY_SIZE);
-    if (length < 5 || length >= SMTP_REPLY_SIZE || (reply[0] != '4' && reply[0] != '5'))
-        abort();
-    for (size_t i = 0; i < length; i++)
-        if (reply[i] < ' ' || reply[i] > '~')
-            abort();
+    check(reply[0] == '5' && reply[3] == ' ' && reply[4] == '5' && reply[5] == '.');
+    check(strlen(reply) < SMTP_REPLY_SIZE && is_printable(reply));
 }
 
-static void check_address(const char *address)
+/* Addresses go into trace fields and into the commands of the next server. */
+static void check_address(const char *address, bool utf8)
 {
-    if (strcmp(address, "") != 0 && strchr(address, '@') &&
-        address_check(address, strlen(address), true))
-        abort();
+    size_t length = strlen(address);
+    check(length < ADDRESS_SIZE && strpbrk(address, "\r\n") == NULL);
+    check(utf8 ? utf8_valid(address, length) : is_printable(address));
 }
 
-static void check_command(struct smtp_command *command, bool extended)
+static void try_mail(char *argument, bool extended)
 {
-    char reply[SMTP_REPLY_SIZE] = "";
-    struct smtp_mail mail = {0};
-    struct smtp_recipient recipient = {0};
-    uint64_t chunk;
-    bool last, ok = true;
-    if (command->verb == SMTP_MAIL) {
-        ok = smtp_mail_parse(command->argument, extended, &mail, reply);
-        if (ok)
-            check_address(mail.sender);
-    } else if (command->verb == SMTP_RCPT) {
-        ok = smtp_recipient_parse(command->argument, extended, extended, &recipient, reply);
-        if (ok)
-            check_address(recipient.address);
-    } else if (command->verb == SMTP_BDAT) {
-        ok = smtp_chunk_parse(command->argument, &chunk, &last, reply);
-    } else if (command->verb == SMTP_EHLO) {
-        smtp_helo_check(command->argument);
+    struct smtp_mail mail;
+    char reply[SMTP_REPLY_SIZE];
+    if (!smtp_mail_parse(argument, extended, &mail, reply)) {
+        check_reply(reply);
+        return;
     }
-    if (!ok)
+    check_address(mail.sender, true);
+    check(extended || (!mail.flags && !mail.size && !mail.envelope_id));
+    check(!mail.envelope_id || (strlen(mail.envelope_id) <= 100 && is_printable(mail.envelope_id)));
+}
+
+static void try_recipient(char *argument, bool extended, bool utf8)
+{
+    struct smtp_recipient recipient;
+    char reply[SMTP_REPLY_SIZE];
+    if (!smtp_recipient_parse(argument, extended, utf8, &recipient, reply)) {
+        check_reply(reply);
+        return;
+    }
+    check_address(recipient.address, utf8);
+    check(recipient.address[0] != '\0');
+    check(!recipient.original || strlen(recipient.original) <= 500);
+}
+
+static void try_chunk(char *argument)
+{
+    char reply[SMTP_REPLY_SIZE];
+    uint64_t size;
+    bool last;
+    if (!smtp_chunk_parse(argument, &size, &last, reply))
         check_reply(reply);
 }
 
-/* The first byte chooses EHLO or HELO; the session never gives a line with NUL, CR or LF. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct smtp_command command;
-    if (size < 1 || size > SMTP_COMMAND_LIMIT || memchr(data, '\0', size) ||
-        memchr(data, '\r', size) || memchr(data, '\n', size))
+    if (size < 1 || size > SMTP_COMMAND_LIMIT)
         return 0;
+    bool extended = data[0] & 1, utf8 = data[0] & 2;
+    /* An exact allocation, so that a read past the line shows. */
     char *line = malloc(size);
-    if (!line)
-        return 0;
     memcpy(line, data + 1, size - 1);
     line[size - 1] = '\0';
+    /* The session lets no line with such bytes come so far. */
+    if (memchr(line, '\0', size - 1) || strpbrk(line, "\r\n")) {
+        free(line);
+        return 0;
+    }
     smtp_command_parse(line, &command);
-    check_command(&command, data[0] & 1);
+    switch (command.verb) {
+    case SMTP_MAIL:
+        try_mail(command.argument, extended);
+        break;
+    case SMTP_RCPT:
+        try_recipient(command.argument, extended, utf8);
+        break;
+    case SMTP_BDAT:
+        try_chunk(command.argument);
+        break;
+    case SMTP_EHLO:
+        check(smtp_helo_check(command.argument) || is_printable(command.argument));
+        break;
+    default:
+        break;
+    }
     free(line);
     return 0;
 }
