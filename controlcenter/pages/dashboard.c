@@ -35,13 +35,6 @@ static int bar_height(int64_t count, int64_t top)
     return count > 0 && height < 2 ? 2 : height;
 }
 
-static void put_number(struct page *page, json_t *object, const char *name, int value)
-{
-    char text[16];
-    snprintf(text, sizeof text, "%d", value);
-    page_put_text(page, object, name, text);
-}
-
 static void put_bar(struct page *page, json_t *bars, size_t index, const json_t *hour, int64_t top)
 {
     int64_t received = json_integer_value(json_object_get(hour, "received"));
@@ -56,13 +49,13 @@ static void put_bar(struct page *page, json_t *bars, size_t index, const json_t 
     page_put_time(page, bar, "at", at);
     page_put_count(page, bar, "received", received);
     page_put_count(page, bar, "virus", virus);
-    put_number(page, bar, "x", (int)index * BAR_STEP + (BAR_STEP - BAR_WIDTH) / 2);
-    put_number(page, bar, "middle", (int)index * BAR_STEP + BAR_STEP / 2);
-    put_number(page, bar, "received_y", CHART_HEIGHT - all);
-    put_number(page, bar, "received_height", all);
+    page_put_number(page, bar, "x", (int)index * BAR_STEP + (BAR_STEP - BAR_WIDTH) / 2);
+    page_put_number(page, bar, "middle", (int)index * BAR_STEP + BAR_STEP / 2);
+    page_put_number(page, bar, "received_y", CHART_HEIGHT - all);
+    page_put_number(page, bar, "received_height", all);
     if (bad > 0) {
-        put_number(page, bar, "virus_y", CHART_HEIGHT - bad);
-        put_number(page, bar, "virus_height", bad);
+        page_put_number(page, bar, "virus_y", CHART_HEIGHT - bad);
+        page_put_number(page, bar, "virus_height", bad);
     }
 }
 
@@ -192,7 +185,7 @@ static bool put_control_center(struct page *page, struct error *error)
         return false;
     json_t *center = page_put_object(page, page->data, "center");
     page_put_count(page, center, "database_ms", elapsed);
-    page_put_count(page, center, "configuration_version", version);
+    page_put_number(page, center, "configuration_version", version);
     page_put_count(page, center, "domains", domains);
     page_put(page, center, "has_domains", json_boolean(domains > 0));
     page_put_text(page, center, "fleet_url", fleet_url(page->application->fleet));

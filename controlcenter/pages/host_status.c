@@ -32,11 +32,18 @@ static int64_t number(const json_t *object, const char *name)
     return json_is_integer(value) && count >= 0 && count <= NUMBER_MOST ? count : -1;
 }
 
-static void put_number(struct page *page, json_t *to, const char *name, const json_t *from)
+static void put_count(struct page *page, json_t *to, const char *name, const json_t *from)
 {
     int64_t value = number(from, name);
     if (value >= 0)
         page_put_count(page, to, name, value);
+}
+
+static void put_number(struct page *page, json_t *to, const char *name, const json_t *from)
+{
+    int64_t value = number(from, name);
+    if (value >= 0)
+        page_put_number(page, to, name, value);
 }
 
 /* One line of at most TEXT_MOST bytes. */
@@ -184,7 +191,7 @@ static void put_signatures(struct page *page, json_t *row, const json_t *engine,
     else
         page_put_true(page, to, "unknown");
     put_number(page, to, "version", signatures);
-    put_number(page, to, "count", signatures);
+    put_count(page, to, "count", signatures);
     if (!time_member(signatures, "built_at", &built_at))
         return;
     page_put_time(page, to, "built_at", built_at);
@@ -196,9 +203,9 @@ static void put_engine(struct page *page, json_t *row, const json_t *engine)
     const json_t *workers = member(engine, "workers");
     char text[TEXT_MOST + 1];
     json_t *to = page_put_object(page, row, "engine");
-    put_number(page, to, "count", workers);
-    put_number(page, to, "busy", workers);
-    put_number(page, to, "scans", engine);
+    put_count(page, to, "count", workers);
+    put_count(page, to, "busy", workers);
+    put_count(page, to, "scans", engine);
     put_number(page, to, "generation", engine);
     page_put_text(page, to, "problem", text_member(engine, "problem", text));
 }
@@ -209,7 +216,7 @@ static void put_mta(struct page *page, json_t *row, const json_t *mta,
     json_t *to = page_put_object(page, row, "mta");
     int64_t free_bytes = number(mta, "disk_free_bytes");
     host_put_queues(page, to, queues);
-    put_number(page, to, "sessions", mta);
+    put_count(page, to, "sessions", mta);
     put_number(page, to, "configuration_version", mta);
     if (free_bytes >= 0)
         page_put_size(page, to, "disk_free", free_bytes);
@@ -236,7 +243,7 @@ static void put_service(struct page *page, json_t *services, const char *name,
     page_put_word(page, row, "state", text_member(service, "state", text), service_states);
     if (time_member(service, "since", &since))
         page_put_time(page, row, "since", since);
-    put_number(page, row, "restarts", service);
+    put_count(page, row, "restarts", service);
     put_number(page, row, "pid", service);
 }
 
@@ -270,11 +277,11 @@ static void put_configuration(struct page *page, json_t *row, const struct store
     json_t *to = page_put_object(page, row, "configuration");
     page_put_true(page, to, names[configuration]);
     if (scanner->configuration_version > 0)
-        page_put_count(page, to, "running", scanner->configuration_version);
-    page_put_count(page, to, "wanted", scanner->wanted_version);
+        page_put_number(page, to, "running", scanner->configuration_version);
+    page_put_number(page, to, "wanted", scanner->wanted_version);
     page_put_text(page, to, "reason", scanner->failed_reason);
     if (scanner->failed_version > 0)
-        page_put_count(page, to, "failed", scanner->failed_version);
+        page_put_number(page, to, "failed", scanner->failed_version);
 }
 
 void host_put(struct page *page, json_t *row, const struct store_scanner *scanner, int64_t now)

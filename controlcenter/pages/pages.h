@@ -66,6 +66,8 @@ void page_put_true(struct page *page, json_t *object, const char *name);
 void page_put_text(struct page *page, json_t *object, const char *name, const char *text);
 /* Text, so that a section sees "0" as something: "12,345". */
 void page_put_count(struct page *page, json_t *object, const char *name, int64_t count);
+/* The same without commas, for what is a name more than a quantity: a version, a process. */
+void page_put_number(struct page *page, json_t *object, const char *name, int64_t number);
 /* "12.3 MB". */
 void page_put_size(struct page *page, json_t *object, const char *name, int64_t bytes);
 /* {"iso":"2026-01-31T12:00:00Z","text":"2026-01-31 12:00:00"}; 0 leaves the member out. */

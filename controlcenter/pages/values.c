@@ -48,6 +48,13 @@ void page_put_count(struct page *page, json_t *object, const char *name, int64_t
     page_put(page, object, name, json_string(text));
 }
 
+void page_put_number(struct page *page, json_t *object, const char *name, int64_t number)
+{
+    char text[24];
+    snprintf(text, sizeof text, "%" PRId64, number);
+    page_put_text(page, object, name, text);
+}
+
 void page_put_size(struct page *page, json_t *object, const char *name, int64_t bytes)
 {
     static const char *const units[] = {"B", "KB", "MB", "GB", "TB", "PB"};
