@@ -241,7 +241,9 @@ static void send_output(struct smtp_session *session)
             tls_stream_write(&session->stream, session->output.data + session->output_at,
                              session->output.length - session->output_at);
         if (count == TLS_STREAM_WAIT) {
-            event_add(session->write_event, NULL);
+            /* TLS that waits for the peer goes on when there is something to read. */
+            if (session->stream.wants_write)
+                event_add(session->write_event, NULL);
             return;
         }
         if (count <= 0) {

@@ -16,9 +16,9 @@ struct smtp_session;
 /* Events of refused and broken transactions that may still be logged, for all sessions together: a
  * flood of refusals must not fill the disk. */
 struct smtp_event_budget {
-    int64_t second; /* of the monotonic clock */
-    unsigned left;  /* in that second */
-    uint64_t dropped;
+    int64_t second;   /* of the monotonic clock */
+    unsigned left;    /* in that second */
+    uint64_t dropped; /* since it began */
 };
 
 struct smtp_session_options {

@@ -1,6 +1,7 @@
 /* What the audit log hears of transactions that did not reach the intake. */
 #include "scanner/mta/smtp_session_private.h"
 
+#include "common/log.h"
 #include "common/timestamp.h"
 #include "scanner/mta/audit_event.h"
 
@@ -35,8 +36,10 @@ static bool may_log(struct smtp_session *session)
     if (session->events_logged >= (unsigned)session->limits->max_errors)
         return false;
     if (second != budget->second) {
-        budget->second = second;
-        budget->left = EVENTS_A_SECOND;
+        if (budget->dropped)
+            log_warning("%llu refused or aborted transactions were too many to be logged",
+                        (unsigned long long)budget->dropped);
+        *budget = (struct smtp_event_budget){.second = second, .left = EVENTS_A_SECOND};
     }
     if (budget->left == 0) {
         budget->dropped++;

@@ -350,7 +350,30 @@ static void a_shutdown_does_not_wait_for_ever(void **state)
     scene_free(scene);
 }
 
-/* --- memory and speed --- */
+/* --- floods, memory and speed --- */
+
+static void a_flood_of_refusals_does_not_flood_the_audit_log(void **state)
+{
+    struct scene *scene = *state;
+    struct scene_client clients[30];
+    json_t *document = scene_document(scene);
+    set(document, "inbound", "max_errors", json_integer(1000));
+    configure(scene, document);
+    int64_t start = timestamp_monotonic_ms();
+    for (size_t i = 0; i < 30; i++) {
+        client_open(&clients[i], scene, scene->inbound, false);
+        expect(&clients[i], "220 ");
+        say(&clients[i], "HELO x\r\n");
+        expect(&clients[i], "250 ");
+        for (int j = 0; j < 45; j++)
+            say(&clients[i], "MAIL FROM:<>\r\nRCPT TO:<b@foreign.example>\r\nRSET\r\n");
+    }
+    for (size_t i = 0; i < 30; i++)
+        client_close(&clients[i]);
+    wait_for_sessions(scene, 0);
+    unsigned long seconds = (unsigned long)(timestamp_monotonic_ms() - start) / 1000 + 2;
+    assert_in_range(scene->event_count, 100, 200 * seconds);
+}
 
 /* A client that sends commands and never reads must not make the replies pile up. */
 static void a_client_that_does_not_read_is_not_read_from(void **state)
@@ -481,6 +504,7 @@ int main(void)
         SCENE_TEST(a_listener_may_move_from_inbound_to_outbound),
         SCENE_TEST(a_listener_that_cannot_open_changes_nothing),
         SCENE_TEST(a_new_certificate_is_used_by_the_next_session),
+        SCENE_TEST(a_flood_of_refusals_does_not_flood_the_audit_log),
         SCENE_TEST(a_client_that_does_not_read_is_not_read_from),
         SCENE_TEST(many_sessions_are_served_at_once),
         cmocka_unit_test(a_shutdown_tells_every_session),
