@@ -271,15 +271,24 @@ class Stack:
             self.environment["GATEHOUSE_ENGINE_SANDBOX"] = "off"
         ports = free_ports(4)
         self.https, self.fleet, self.inbound, self.outbound = ports
-        self.center = self.scanner = None
-        self.sink = Sink()
-        self.postgres = Postgres(os.path.join(self.folder, "postgres"))
+        self.center = self.scanner = self.postgres = self.queue_disk = None
         self.config = os.path.join(self.folder, "controlcenter.json")
+        self.sink = Sink()
+        try:
+            self._start(queue_disk)
+        except BaseException:
+            self.show_logs()
+            self.close()
+            raise
+
+    def _start(self, queue_disk):
+        self.postgres = Postgres(os.path.join(self.folder, "postgres"))
         self._write_config()
         self.command("migrate")
         self.start_center()
         self.enroll()
-        self.queue_disk = self._mount_queue(queue_disk) if queue_disk else None
+        if queue_disk:
+            self.queue_disk = self._mount_queue(queue_disk)
         self.start_scanner()
         self.wait_for_scanner()
 
@@ -465,7 +474,8 @@ class Stack:
     def close(self):
         self.stop_scanner()
         self.stop_center()
-        self.postgres.stop()
+        if self.postgres:
+            self.postgres.stop()
         self.sink.close()
         if self.queue_disk:
             subprocess.run(["umount", "-l", self.queue_disk], check=True)
