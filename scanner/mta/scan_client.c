@@ -172,7 +172,7 @@ static void take_result(struct connection *connection, const json_t *frame)
     }
     connection->request = NULL;
     connection->state = CONNECTION_READY;
-    event_add(connection->event, NULL);
+    event_remove_timer(connection->event);
     wake(connection->client, 0);
     if (request)
         finish(request, result);
@@ -203,8 +203,7 @@ static void on_readable(int fd, short events, void *argument)
     }
     connection->state = CONNECTION_READY;
     connection->client->away = false;
-    event_del(connection->event);
-    event_add(connection->event, NULL);
+    event_remove_timer(connection->event);
     wake(connection->client, 0);
 }
 
