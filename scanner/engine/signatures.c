@@ -171,10 +171,14 @@ json_t *signatures_json(const struct signatures_info *info)
 
 /* --- loading --- */
 
-static bool load_folder(struct cl_engine *engine, const char *folder, unsigned *count,
-                        struct error *error)
+/* Without the lists of names that are phished for, which only libclamav's databases have, looking
+ * for links in a text costs much and finds nothing. */
+#define BUILTIN_OPTIONS (CL_DB_STDOPT & ~(unsigned)CL_DB_PHISHING_URLS)
+
+static bool load_folder(struct cl_engine *engine, const char *folder, unsigned options,
+                        unsigned *count, struct error *error)
 {
-    cl_error_t code = cl_load(folder, engine, count, CL_DB_STDOPT);
+    cl_error_t code = cl_load(folder, engine, count, options);
     return code == CL_SUCCESS ||
            error_set(error, ERROR_INVALID, folder, "the signatures cannot be loaded: %s",
                      cl_strerror(code));
@@ -184,9 +188,10 @@ static bool fill_engine(struct cl_engine *engine, const struct signatures_place 
                         const struct engine_settings *settings, unsigned *count,
                         struct error *error)
 {
+    unsigned options = place->builtin ? BUILTIN_OPTIONS : CL_DB_STDOPT;
     if (!malware_prepare(engine, settings->message_limit, error) ||
-        !load_folder(engine, place->folder, count, error) ||
-        (*place->custom && !load_folder(engine, place->custom, count, error)))
+        !load_folder(engine, place->folder, options, count, error) ||
+        (*place->custom && !load_folder(engine, place->custom, CL_DB_STDOPT, count, error)))
         return false;
     if (*count == 0)
         return error_set(error, ERROR_NOT_FOUND, place->folder, "there is no signature");
