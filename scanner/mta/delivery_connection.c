@@ -9,6 +9,7 @@
 
 #define HOSTS_A_CONNECTION 8 /* that are tried one after the other */
 #define AVOID_MS 60000       /* a host that was not reached */
+#define IN_CLEAR_MS 600000   /* to a host whose TLS failed */
 #define OTHER_FAMILY_MS 5000 /* to connect, while another address is left to try */
 #define JOB_REPEATS 3
 
@@ -155,6 +156,9 @@ static void on_done(void *argument, struct smtp_transaction *transaction)
         set_lost_replies(job);
     else
         widen(connection->pool);
+    struct delivery_job *overflow = lost ? NULL : delivery_job_split_overflow(job);
+    if (overflow)
+        delivery_pool_add_first(connection->pool, overflow);
     delivery_record(job, &connection->hop);
     if (!lost)
         go_on(connection);
@@ -198,7 +202,7 @@ static bool connect_current(struct delivery_connection *connection, struct error
     struct delivery *delivery = connection->pool->delivery;
     const struct scanner_config *config = delivery_config(delivery);
     const struct destination_host *host = current_host(connection);
-    bool in_clear = connection->without_tls || host->tls_failed;
+    bool in_clear = connection->without_tls || host->clear_until > timestamp_monotonic_ms();
     snprintf(connection->hop.host, sizeof(connection->hop.host), "%s", host->name);
     connection->hop.address = host->address;
     connection->hop.port = host->port;
@@ -230,6 +234,11 @@ static bool connect_any(struct delivery_connection *connection)
     for (; connection->order_at < connection->order_count; connection->order_at++) {
         if (connect_current(connection, &error))
             return true;
+        if (error.code == ERROR_LIMIT) {
+            log_warning("delivery: %s", error.message);
+            connection->no_sockets = true;
+            return false;
+        }
         log_failure(connection, error.message);
         current_host(connection)->avoid_until = timestamp_monotonic_ms() + AVOID_MS;
     }
@@ -241,6 +250,11 @@ static bool connect_any(struct delivery_connection *connection)
 static void give_up(struct delivery_connection *connection)
 {
     struct delivery_pool *pool = connection->pool;
+    if (connection->no_sockets) {
+        delivery_connection_free(connection);
+        delivery_pool_wait(pool);
+        return;
+    }
     bool relays = pool->route.kind == CONFIG_ROUTE_RELAY;
     bool silent = connection->silences > 0 && connection->silences == connection->order_count;
     char reply[SMTP_REPLY_SIZE];
@@ -278,7 +292,7 @@ static void on_not_ready(struct delivery_connection *connection,
     if (result->end == SMTP_CLIENT_TLS && !connection->without_tls) {
         /* Better in clear than not at all: the peer's certificate would not have been checked. */
         log_failure(connection, "the TLS handshake failed; it is tried in clear");
-        current_host(connection)->tls_failed = true;
+        current_host(connection)->clear_until = timestamp_monotonic_ms() + IN_CLEAR_MS;
         connection->without_tls = true;
     } else {
         note_failure(connection, result);

@@ -165,6 +165,36 @@ bool delivery_job_prepare(struct delivery_job *job)
 
 /* --- ends --- */
 
+static bool is_overflow(const struct smtp_transaction_recipient *recipient)
+{
+    return recipient->code == 452 && !recipient->accepted;
+}
+
+struct delivery_job *delivery_job_split_overflow(struct delivery_job *job)
+{
+    struct smtp_transaction *transaction = &job->transaction;
+    size_t delivered = 0, overflow = 0, kept = 0;
+    for (size_t i = 0; i < transaction->recipient_count; i++) {
+        delivered += transaction->recipients[i].code / 100 == 2;
+        overflow += is_overflow(&transaction->recipients[i]);
+    }
+    /* Each further transaction delivers to some, so this comes to an end. */
+    if (delivered == 0 || overflow == 0)
+        return NULL;
+    struct delivery_job *other = delivery_job_new(job->delivery, job->message);
+    for (size_t i = 0; i < transaction->recipient_count; i++) {
+        if (is_overflow(&transaction->recipients[i])) {
+            delivery_job_add(other, job->indices[i]);
+            free(transaction->recipients[i].reply);
+            continue;
+        }
+        transaction->recipients[kept] = transaction->recipients[i];
+        job->indices[kept++] = job->indices[i];
+    }
+    transaction->recipient_count = kept;
+    return other;
+}
+
 void delivery_job_set_replies(struct delivery_job *job, int code, const char *reply)
 {
     for (size_t i = 0; i < job->transaction.recipient_count; i++) {

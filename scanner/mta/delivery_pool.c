@@ -139,7 +139,7 @@ static void carry_over(struct destination_hosts *to, const struct destination_ho
                 memcmp(&known->address, &to->hosts[i].address, sizeof(known->address)) != 0)
                 continue;
             to->hosts[i].avoid_until = known->avoid_until;
-            to->hosts[i].tls_failed = known->tls_failed;
+            to->hosts[i].clear_until = known->clear_until;
         }
     }
 }
@@ -210,12 +210,17 @@ static void leave_alone(struct delivery_pool *pool, int64_t now)
                 pool->key, pool->failures);
 }
 
+void delivery_pool_wait(struct delivery_pool *pool)
+{
+    pool->open_after = timestamp_monotonic_ms() + REOPEN_MS;
+}
+
 void delivery_pool_unreachable(struct delivery_pool *pool, int code, const char *reply)
 {
     int64_t now = timestamp_monotonic_ms();
     pool->window = pool->window > 1 ? pool->window / 2 : 1;
     if (pool->connections > 0) { /* perhaps it takes no more than these */
-        pool->open_after = now + REOPEN_MS;
+        delivery_pool_wait(pool);
         return;
     }
     if (++pool->failures >= FAILURES_MOST)

@@ -44,6 +44,7 @@ struct delivery_connection {
     struct delivery_hop hop;
     bool ready, without_tls;
     bool leaving;                     /* QUIT was said */
+    bool no_sockets;                  /* this host has no more of them */
     int64_t idle_since;               /* monotonic milliseconds */
     uint8_t order[DESTINATION_HOSTS]; /* while it connects */
     size_t order_count, order_at;
@@ -96,6 +97,9 @@ bool delivery_job_is_full(const struct delivery_job *job);
  * meanwhile are left out. False where nothing is to be sent any more (the job is then over: call
  * delivery_job_end). */
 bool delivery_job_prepare(struct delivery_job *job);
+/* Where the server took some recipients and said 452 to others, as one does that takes fewer at
+ * once (RFC 5321 section 4.5.3.1.10): a job of its own for those others, else NULL. */
+struct delivery_job *delivery_job_split_overflow(struct delivery_job *job);
 /* Lets go of message and recipients and frees the job. */
 void delivery_job_end(struct delivery_job *job);
 /* Gives every recipient without a reply this one. */
@@ -109,6 +113,8 @@ void delivery_pool_add_first(struct delivery_pool *pool, struct delivery_job *jo
 struct delivery_job *delivery_pool_take(struct delivery_pool *pool);
 /* Starts what can be started now. */
 void delivery_pool_pump(struct delivery_pool *pool);
+/* Opens no further connection for a moment. */
+void delivery_pool_wait(struct delivery_pool *pool);
 /* No host could be reached over one connection; `reply` is for those who wait. */
 void delivery_pool_unreachable(struct delivery_pool *pool, int code, const char *reply);
 void delivery_pool_free(struct delivery_pool *pool);

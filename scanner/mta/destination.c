@@ -3,6 +3,7 @@
 
 #include "common/timestamp.h"
 
+#include <ifaddrs.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 #define MX_NAMES 64        /* of a domain that are read */
 #define MX_NAMES_USED 16   /* the best of them, whose addresses are looked up */
 #define ADDRESSES_A_NAME 8 /* of a name that are kept */
+#define OWN_LISTENERS 64
 #define RELAY_LITERAL_MS (3600 * 1000)
 
 const char destination_no_mx[] =
@@ -33,6 +35,8 @@ struct lookup {
     void *argument;
     struct destination_route route;
     char own_name[DOMAIN_SIZE];
+    size_t own_listener_count;
+    struct config_listener own_listeners[OWN_LISTENERS];
     bool implicit_mx;
     unsigned pending;
     enum resolver_status worst;
@@ -81,6 +85,11 @@ static void fail_without_addresses(struct lookup *lookup)
         fail(lookup, 550, ".1.2", "the domain ", " has no mail server");
 }
 
+static void fail_as_loop(struct lookup *lookup)
+{
+    fail(lookup, 554, ".4.6", "mail for the domain ", " loops back to this host");
+}
+
 /* --- addresses --- */
 
 static void expire_at(struct lookup *lookup, int64_t expires)
@@ -104,11 +113,64 @@ static void add_host(struct lookup *lookup, const struct lookup_name *name,
     host->group = (unsigned)(name - lookup->names);
 }
 
+/* --- this host itself --- */
+
+static bool is_any_address(const struct ip_address *address)
+{
+    static const uint8_t any[16], any_v4[16] = {[10] = 0xff, [11] = 0xff};
+    return memcmp(address->bytes, any, 16) == 0 || memcmp(address->bytes, any_v4, 16) == 0;
+}
+
+static bool is_address_of_interface(const struct ip_address *address)
+{
+    struct ifaddrs *list = NULL;
+    struct ip_address own;
+    bool found = false;
+    if (getifaddrs(&list) != 0)
+        return false;
+    for (struct ifaddrs *at = list; at && !found; at = at->ifa_next)
+        found = at->ifa_addr && ip_from_sockaddr(at->ifa_addr, &own, NULL) &&
+                memcmp(&own, address, sizeof(own)) == 0;
+    freeifaddrs(list);
+    return found;
+}
+
+static bool is_own(const struct lookup *lookup, const struct destination_host *host)
+{
+    for (size_t i = 0; i < lookup->own_listener_count; i++) {
+        const struct config_listener *own = &lookup->own_listeners[i];
+        if (own->port == host->port &&
+            (memcmp(&own->address, &host->address, sizeof(own->address)) == 0 ||
+             (is_any_address(&own->address) && is_address_of_interface(&host->address))))
+            return true;
+    }
+    return false;
+}
+
+/* As drop_own, by address: the name in the MX record may be another one of this host. */
+static void drop_own_addresses(struct lookup *lookup)
+{
+    struct destination_hosts *hosts = lookup->hosts;
+    unsigned own = UINT32_MAX;
+    size_t kept = 0;
+    for (size_t i = 0; i < hosts->count; i++)
+        if (hosts->hosts[i].preference < own && is_own(lookup, &hosts->hosts[i]))
+            own = hosts->hosts[i].preference;
+    for (size_t i = 0; i < hosts->count; i++)
+        if (hosts->hosts[i].preference < own)
+            hosts->hosts[kept++] = hosts->hosts[i];
+    if (kept == 0 && hosts->count > 0)
+        fail_as_loop(lookup);
+    hosts->count = kept;
+}
+
 static void done_one(struct lookup *lookup)
 {
     if (--lookup->pending > 0)
         return;
-    if (lookup->hosts->count == 0)
+    if (lookup->route.kind == CONFIG_ROUTE_MX)
+        drop_own_addresses(lookup);
+    if (lookup->hosts->count == 0 && lookup->hosts->code == 0)
         fail_without_addresses(lookup);
     finish(lookup);
 }
@@ -182,7 +244,7 @@ static void start_mx_hosts(struct lookup *lookup)
 {
     qsort(lookup->names, lookup->name_count, sizeof(lookup->names[0]), by_preference);
     if (!drop_own(lookup)) {
-        fail(lookup, 554, ".4.6", "mail for the domain ", " loops back to this host");
+        fail_as_loop(lookup);
         finish(lookup);
         return;
     }
@@ -247,6 +309,8 @@ void destination_find_hosts(struct resolver *resolver, const struct scanner_conf
     lookup->hosts = hosts;
     hosts->expires = timestamp_monotonic_ms() + RELAY_LITERAL_MS;
     snprintf(lookup->own_name, sizeof(lookup->own_name), "%s", config->host_name);
+    for (size_t i = 0; i < config->inbound.listener_count && i < OWN_LISTENERS; i++)
+        lookup->own_listeners[lookup->own_listener_count++] = config->inbound.listeners[i];
     if (route->kind == CONFIG_ROUTE_MX) {
         resolver_find_mx(resolver, route->domain, on_mx, lookup);
         return;

@@ -37,7 +37,7 @@ struct destination_host {
     unsigned preference; /* lower is tried first */
     unsigned group;      /* hosts of one name have the same */
     int64_t avoid_until; /* monotonic milliseconds; it failed a moment ago */
-    bool tls_failed;     /* its handshake failed a moment ago */
+    int64_t clear_until; /* its TLS handshake failed a moment ago */
 };
 
 struct destination_hosts {

@@ -104,7 +104,8 @@ struct smtp_client_handler {
     void *argument;
 };
 
-/* Begins to connect. NULL with *error where no socket could be had. */
+/* Begins to connect. NULL with *error: ERROR_LIMIT where this host has no more sockets, which says
+ * nothing about the peer. */
 struct smtp_client *smtp_client_new(struct event_base *base,
                                     const struct smtp_client_options *options,
                                     const struct smtp_client_handler *handler, struct error *error);

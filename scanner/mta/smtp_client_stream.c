@@ -19,7 +19,8 @@ bool smtp_stream_open(struct smtp_stream *stream, struct event_base *base,
     memset(stream, 0, sizeof(*stream));
     stream->fd = socket(peer.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
     if (stream->fd < 0)
-        return error_set_errno(error, "socket", "no socket for a delivery");
+        return error_set(error, ERROR_LIMIT, "socket", "no socket for a delivery: %s",
+                         strerror(errno));
     /* Commands are gathered here, so that Nagle's algorithm could only delay them. */
     setsockopt(stream->fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
     stream->read_event = event_new(base, stream->fd, EV_READ | EV_PERSIST, event, argument);

@@ -235,8 +235,9 @@ static void on_recipient(struct smtp_client *client, size_t index)
     bool last = index + 1 == transaction->recipient_count;
     if (client->mail_refusal.code == 0 && is_good(&client->reply))
         recipient->accepted = true;
-    else if (client->mail_refusal.code == 0)
-        set_reply(recipient, client->reply.code, client->reply.text);
+    else if (client->mail_refusal.code == 0) /* 552 to RCPT is an older 452: too many at once */
+        set_reply(recipient, client->reply.code == 552 ? 452 : client->reply.code,
+                  client->reply.text);
     if (last && !client->extensions.pipelining && !any_accepted(transaction))
         finish_without_content(client, &client->reply);
 }

@@ -124,6 +124,35 @@ static void test_more_recipients_than_one_transaction_takes(void **state)
     scene_close(&scene);
 }
 
+static void test_a_server_that_takes_few_recipients_gets_more_messages(void **state)
+{
+    struct scene scene;
+    (void)state;
+    scene_open(&scene, &plain);
+    scene.peer.recipients_a_message = 2;
+    scene_send(&scene, &(struct scene_message){.recipients = {"a@relay.example", "b@relay.example",
+                                                              "c@relay.example", "d@relay.example",
+                                                              "e@relay.example"}});
+    scene_await(&scene, "delivery", 5);
+    assert_int_equal(scene_count_outcome(&scene, "delivered"), 5);
+    assert_int_equal(scene.peer.messages, 3);
+    scene_await_empty(&scene);
+    scene_close(&scene);
+}
+
+static void test_a_server_that_takes_no_recipient_now_is_asked_later(void **state)
+{
+    struct scene scene;
+    (void)state;
+    scene_open(&scene, &plain);
+    scene.peer.rcpt = "552 too many\r\n";
+    scene_send(&scene,
+               &(struct scene_message){.recipients = {"a@relay.example", "b@relay.example"}});
+    scene_await(&scene, "delivery", 2);
+    assert_int_equal(scene_count_outcome(&scene, "deferred"), 2);
+    scene_close(&scene);
+}
+
 static void test_a_held_message_is_not_sent(void **state)
 {
     struct scene scene;
@@ -200,6 +229,8 @@ int main(void)
         cmocka_unit_test(test_a_deferred_message_outlives_a_restart),
         cmocka_unit_test(test_each_recipient_has_its_own_outcome),
         cmocka_unit_test(test_more_recipients_than_one_transaction_takes),
+        cmocka_unit_test(test_a_server_that_takes_few_recipients_gets_more_messages),
+        cmocka_unit_test(test_a_server_that_takes_no_recipient_now_is_asked_later),
         cmocka_unit_test(test_a_held_message_is_not_sent),
         cmocka_unit_test(test_nothing_becomes_part_of_a_command),
         cmocka_unit_test(test_an_administrators_route_wins),

@@ -20,7 +20,7 @@ struct peer_connection {
     struct peer *peer;
     struct bufferevent *stream;
     bool in_content, closing, start_tls, secure;
-    unsigned messages;
+    unsigned messages, recipients;
 };
 
 static void connection_free(struct peer_connection *connection)
@@ -77,6 +77,9 @@ static bool take_recipient(struct peer_connection *connection, const char *line)
     struct peer *peer = connection->peer;
     if (peer->bad_recipient && strstr(line, peer->bad_recipient))
         return reply(connection, peer->bad_reply, "550 5.1.1 nobody\r\n");
+    if (peer->recipients_a_message && connection->recipients >= peer->recipients_a_message)
+        return reply(connection, "452 4.5.3 too many recipients\r\n", "");
+    connection->recipients++;
     return reply(connection, peer->rcpt, "250 2.1.5 ok\r\n");
 }
 
@@ -109,6 +112,7 @@ static bool take_command(struct peer_connection *connection, const char *line)
         return reply(connection, peer->helo, "250 peer\r\n");
     if (begins(line, "STARTTLS"))
         return take_starttls(connection);
+    connection->recipients = begins(line, "RCPT") ? connection->recipients : 0;
     if (begins(line, "MAIL"))
         return reply(connection, peer->mail, "250 2.1.0 ok\r\n");
     if (begins(line, "RCPT"))

@@ -27,6 +27,7 @@ struct peer {
     const char *greeting, *ehlo, *helo, *starttls, *mail, *rcpt, *data, *content, *rset, *quit;
     const char *bad_recipient;      /* is refused by ... */
     const char *bad_reply;          /* ... this */
+    unsigned recipients_a_message;  /* more get 452; 0: any */
     unsigned messages_a_connection; /* after which it closes without a word; 0: any */
     bool announce_close;            /* with a 421 first */
     SSL_CTX *tls;

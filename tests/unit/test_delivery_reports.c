@@ -38,6 +38,18 @@ static void close_scene(struct scene *scene, struct peer *reports)
     scene_close(scene);
 }
 
+static json_int_t sequence_of(const struct scene *scene, const char *type, const char *id)
+{
+    const json_t *event;
+    size_t index;
+    json_array_foreach(scene->events, index,
+                       event) if (strcmp(scene_text(event, "type"), type) == 0 &&
+                                  strcmp(scene_text(event, "id"), id) ==
+                                      0) return json_integer_value(json_object_get(event, "seq"));
+    fail_msg("there is no such event");
+    return 0;
+}
+
 static void test_a_5xx_fails_and_the_sender_is_told(void **state)
 {
     struct scene scene;
@@ -53,6 +65,9 @@ static void test_a_5xx_fails_and_the_sender_is_told(void **state)
     assert_true(scene_text(event, "dsn")[0] != '\0');
     scene_await_number(&scene, &reports.messages, 1);
     scene_await_empty(&scene);
+    /* The report was on stable storage before its reason was done with: a crash loses none. */
+    assert_true(json_integer_value(json_object_get(event, "seq")) >
+                sequence_of(&scene, "received", scene_text(event, "dsn")));
     const char *report = buffer_text(&reports.message);
     scene_assert_contains(buffer_text(&reports.commands), "MAIL FROM:<> ");
     scene_assert_contains(buffer_text(&reports.commands),

@@ -201,6 +201,29 @@ static void test_mail_for_this_host_itself_does_not_loop(void **state)
     scene_close(&scene);
 }
 
+/* The name in the MX record is not that of the configuration, but the address is. */
+static void test_this_host_knows_itself_by_its_addresses(void **state)
+{
+    static const char *const listeners[] = {"127.0.0.1", "0.0.0.0"};
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        struct scene scene;
+        char listener[96];
+        const struct dns_record self[] = {{"self.example", "MX", 10, "alias.gate.example", 0},
+                                          {"self.example", "MX", 10, "mx2.example", 0},
+                                          {"alias.gate.example", "A", 0, "127.0.0.1", 0},
+                                          {"mx2.example", "A", 0, addresses[1], 0},
+                                          {NULL, NULL, 0, NULL, 0}};
+        snprintf(listener, sizeof(listener), "{\"address\":\"%s\",\"port\":25}", listeners[i]);
+        scene_open(&scene, &(struct scene_options){.records = self, .listeners = listener});
+        send_null(&scene, "to@self.example");
+        scene_assert_event(scene_await(&scene, "delivery", 1), "failed",
+                           "554 5.4.6 [internal] mail for the domain self.example loops back to "
+                           "this host");
+        scene_close(&scene);
+    }
+}
+
 static void check_deferred(const char *delivery, const char *recipient, const char *reply)
 {
     struct scene scene;
@@ -441,6 +464,7 @@ int main(void)
         cmocka_unit_test(test_the_other_family_is_tried),
         cmocka_unit_test(test_domains_that_take_no_mail_fail),
         cmocka_unit_test(test_mail_for_this_host_itself_does_not_loop),
+        cmocka_unit_test(test_this_host_knows_itself_by_its_addresses),
         cmocka_unit_test(test_a_name_server_that_fails_defers),
         cmocka_unit_test(test_no_mx_host_is_reachable),
         cmocka_unit_test(test_a_host_that_does_not_answer_in_time),

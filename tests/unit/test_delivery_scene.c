@@ -29,10 +29,11 @@ static struct scanner_config *make_config(const struct scene *scene,
         &text,
         "{\"format\":1,\"version\":1,\"scanner_id\":\"0190a5d8-0000-7000-8000-000000000001\","
         "\"issued_at\":\"2026-01-01T00:00:00Z\",\"host_name\":\"gate.example\",\"smtp\":{"
-        "\"inbound\":{\"listeners\":[]},\"outbound\":{\"listeners\":[]},"
+        "\"inbound\":{\"listeners\":[%s]},\"outbound\":{\"listeners\":[]},"
         "\"delivery\":{\"dns_servers\":[\"127.0.0.1\"]%s%s}},"
         "\"domains\":[{\"name\":\"relay.example\",\"route\":{\"kind\":\"relay\",\"relays\":"
         "[{\"host\":\"127.0.0.1\",\"port\":%u}]}}%s]}",
+        options->listeners ? options->listeners : "",
         options->delivery && *options->delivery ? "," : "",
         options->delivery ? options->delivery : "", (unsigned)scene->peer.port,
         options->domains ? options->domains : "");

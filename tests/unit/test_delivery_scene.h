@@ -18,8 +18,9 @@ struct scene {
 };
 
 struct scene_options {
-    const char *delivery; /* members of smtp.delivery, "" for none */
-    const char *domains;  /* further ones, each with a comma before it */
+    const char *delivery;  /* members of smtp.delivery, "" for none */
+    const char *listeners; /* of the inbound server: members of the list, or NULL */
+    const char *domains;   /* further ones, each with a comma before it */
     const struct dns_record *records;
 };
 
