@@ -75,10 +75,17 @@ static void stop(struct scene *scene)
 
 void scene_open_on(struct scene *scene, struct event_base *base)
 {
+    scene_open_in(scene, base, "");
+}
+
+void scene_open_in(struct scene *scene, struct event_base *base, const char *folder)
+{
     memset(scene, 0, sizeof(*scene));
     signal(SIGPIPE, SIG_IGN);
-    snprintf(scene->folder, sizeof(scene->folder), "/tmp/gatehouse-delivery-XXXXXX");
-    assert_non_null(mkdtemp(scene->folder));
+    snprintf(scene->folder, sizeof(scene->folder), "%s",
+             *folder ? folder : "/tmp/gatehouse-delivery-XXXXXX");
+    if (!*folder)
+        assert_non_null(mkdtemp(scene->folder));
     assert_non_null(base);
     scene->mta.base = base;
     scene->mta.state = scene->folder;

@@ -39,6 +39,8 @@ struct scene_message {
 void scene_open(struct scene *scene, const struct scene_options *options);
 /* The same in two steps, for options that name further peers on the same loop. */
 void scene_open_on(struct scene *scene, struct event_base *base);
+/* ... in a folder that another scene left ("": a new one). */
+void scene_open_in(struct scene *scene, struct event_base *base, const char *folder);
 void scene_start(struct scene *scene, const struct scene_options *options);
 void scene_close(struct scene *scene);
 /* Starts queue and delivery again, as after a crash of the process. */

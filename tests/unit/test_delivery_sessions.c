@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -274,6 +275,27 @@ static void test_a_message_that_requires_tls_is_not_sent_in_clear(void **state)
     scene_close(&scene);
 }
 
+/* Where this host itself has no sockets left, mail waits and nobody's server is blamed. */
+static void test_mail_waits_for_sockets(void **state)
+{
+    struct scene scene;
+    struct rlimit before, none;
+    (void)state;
+    scene_open(&scene, &plain);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    none = before;
+    int next = dup(0);
+    close(next);
+    none.rlim_cur = (rlim_t)next;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    scene_send_to(&scene, "to@relay.example");
+    scene_run(&scene, 300);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_int_equal(scene_count(&scene, "delivery"), 0);
+    scene_assert_event(scene_await(&scene, "delivery", 1), "delivered", "250 2.0.0 taken");
+    scene_close(&scene);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -291,6 +313,7 @@ int main(void)
         cmocka_unit_test(test_tls_is_used_where_the_server_has_it),
         cmocka_unit_test(test_a_failed_handshake_falls_back_to_clear),
         cmocka_unit_test(test_a_message_that_requires_tls_is_not_sent_in_clear),
+        cmocka_unit_test(test_mail_waits_for_sockets),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
