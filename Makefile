@@ -22,7 +22,8 @@ build: $(BUILD)/build.ninja assets
 assets:
 	@tools/vendor-assets $(BUILD)/webroot
 
-run: packages
+run:
+	@tools/install-packages --without-tests
 	@$(MAKE) --no-print-directory build
 	@tools/run
 
