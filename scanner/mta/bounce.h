@@ -22,7 +22,8 @@ struct bounce_recipient {
     const char *address;
     const char *original; /* RFC 3461 ORCPT ("type;xtext"), or NULL */
     const char *reply;    /* "550 5.1.1 text" */
-    const char *host;     /* whose reply it is; NULL: our own reason */
+    const char *host;     /* whose reply it is; NULL: not known, or nobody's */
+    bool own_reason;      /* the reply is our own, not that of a server */
     int64_t attempted_at; /* milliseconds since 1970, as all times here */
 };
 

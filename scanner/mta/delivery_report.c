@@ -163,24 +163,30 @@ static bool wants(const struct queue_recipient *recipient, uint8_t what, bool ot
     return recipient->notify == 0 ? otherwise : (recipient->notify & what) != 0;
 }
 
+/* `hop` may be NULL. */
+static struct bounce_recipient describe(const struct queue_recipient *recipient, const char *reply,
+                                        const struct delivery_hop *hop)
+{
+    bool own = strstr(reply, "[internal]") != NULL;
+    return (struct bounce_recipient){.address = recipient->address,
+                                     .original = recipient->original,
+                                     .reply = reply,
+                                     .host = hop && !own ? hop->host : NULL,
+                                     .own_reason = own,
+                                     .attempted_at = timestamp_now_ms()};
+}
+
 /* --- failures --- */
 
 static void add_failed_recipients(const struct delivery_report *report,
                                   const struct delivery_hop *hop,
                                   struct bounce_recipient *recipients, size_t *count)
 {
-    int64_t now = timestamp_now_ms();
     for (size_t i = 0; i < report->count; i++) {
         const struct queue_recipient *from =
             &report->message->recipients[report->failures[i].recipient];
-        if (!wants(from, QUEUE_NOTIFY_FAILURE, true))
-            continue;
-        bool own = strstr(report->failures[i].reply, "[internal]") != NULL;
-        recipients[(*count)++] = (struct bounce_recipient){.address = from->address,
-                                                           .original = from->original,
-                                                           .reply = report->failures[i].reply,
-                                                           .host = hop && !own ? hop->host : NULL,
-                                                           .attempted_at = now};
+        if (wants(from, QUEUE_NOTIFY_FAILURE, true))
+            recipients[(*count)++] = describe(from, report->failures[i].reply, hop);
     }
 }
 
@@ -332,10 +338,7 @@ void delivery_report_delay(struct delivery *delivery, struct queue_message *mess
         const struct queue_recipient *from = &message->recipients[i];
         if (from->state == QUEUE_RECIPIENT_QUEUED && from->reply &&
             wants(from, QUEUE_NOTIFY_DELAY, true))
-            recipients[count++] = (struct bounce_recipient){.address = from->address,
-                                                            .original = from->original,
-                                                            .reply = from->reply,
-                                                            .attempted_at = timestamp_now_ms()};
+            recipients[count++] = describe(from, from->reply, NULL);
     }
     queue_change_flags(delivery->mta->queue, message, message->flags | QUEUE_FLAG_DELAY_WARNED,
                        NULL);
@@ -353,12 +356,7 @@ void delivery_report_relayed(struct delivery_job *job, const struct delivery_hop
         const struct queue_recipient *from = &job->message->recipients[job->indices[i]];
         const struct smtp_transaction_recipient *result = &transaction->recipients[i];
         if (result->code / 100 == 2 && wants(from, QUEUE_NOTIFY_SUCCESS, false))
-            recipients[count++] =
-                (struct bounce_recipient){.address = from->address,
-                                          .original = from->original,
-                                          .reply = result->reply ? result->reply : "250",
-                                          .host = hop->host,
-                                          .attempted_at = timestamp_now_ms()};
+            recipients[count++] = describe(from, result->reply ? result->reply : "250", hop);
     }
     send_notice(job->delivery, job->message, BOUNCE_RELAYED, recipients, count);
 }

@@ -68,8 +68,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (size_t i = 0; i < TEXTS; i++)
         texts[i] = next_text(&data, &size);
     struct bounce_recipient recipients[2] = {
-        {texts[0], texts[1], texts[2], choice & 1 ? texts[3] : NULL, 0},
-        {texts[0], NULL, texts[2], NULL, 0}};
+        {texts[0], texts[1], texts[2], choice & 1 ? texts[3] : NULL, choice & 1, 0},
+        {texts[0], NULL, texts[2], NULL, choice & 1, 0}};
     struct bounce_report report = {.kind = choice >> 1 & 1 ? BOUNCE_DELAYED : BOUNCE_FAILED,
                                    .id = message_id_new(),
                                    .reporting_host = "gate.example",

@@ -224,6 +224,7 @@ static void test_our_own_reasons_are_not_said_to_be_smtp(void **state)
     struct bounce_recipient recipient = make_recipient();
     (void)state;
     recipient.host = NULL;
+    recipient.own_reason = true;
     struct bounce_report report = make_report(&recipient, 1);
     struct buffer out = write_report(&report);
     assert_null(strstr(out.data, "Remote-MTA"));
