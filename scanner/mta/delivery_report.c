@@ -10,9 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define HEADER_LIMIT (64u << 10)        /* bytes of a header that are sent back */
-#define WHOLE_LIMIT (512u << 10)        /* bytes of a message that is sent back whole */
-#define REPORT_LIMIT (2u << 20)         /* bytes of a report */
+#define HEADER_LIMIT (64u << 10) /* bytes of a header that are sent back */
+#define WHOLE_LIMIT (256u << 10) /* bytes of a message that is sent back whole */
+/* Holds the content with all its line ends made longer, and the most recipients. */
+#define REPORT_LIMIT QUEUE_LOG_INLINE_LIMIT
 #define NOT_STORED_RETRY_MS (60 * 1000) /* the disk may have room again */
 
 /* Failures that are recorded once the report about them is on stable storage: a crash before that
