@@ -2,9 +2,13 @@
 BUILD ?= build
 export GATEHOUSE_BUILD := $(abspath $(BUILD))
 
+# What runs, as opposed to what tests it.
+PROGRAMS = controlcenter/gatehouse-controlcenter scanner/agent/gatehouse-agent \
+	scanner/engine/gatehouse-engine scanner/mta/gatehouse-mta scanner/supervisor/gatehouse-scanner
+
 C_FILES = $$(git ls-files '*.[ch]')
 
-.PHONY: all build packages assets run test unit integration browser bench fuzz lint fmt clean
+.PHONY: all build programs packages assets run test unit integration browser bench fuzz lint fmt clean
 
 all: build
 
@@ -18,13 +22,16 @@ $(BUILD)/build.ninja:
 build: $(BUILD)/build.ninja assets
 	ninja -C $(BUILD)
 
+programs: $(BUILD)/build.ninja assets
+	ninja -C $(BUILD) $(PROGRAMS)
+
 # What the console serves: our own files and those from npm, beside the programs.
 assets:
 	@tools/vendor-assets $(BUILD)/webroot
 
 run:
 	@tools/install-packages --without-tests
-	@$(MAKE) --no-print-directory build
+	@$(MAKE) --no-print-directory programs
 	@tools/run
 
 test: packages
