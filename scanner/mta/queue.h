@@ -14,8 +14,13 @@
  * state of each message (under 1 KiB with one recipient), never the body.
  *
  * Order on disk: the message record is synced before 250 is answered; state records are written at
- * once and synced within 50 ms or with the next message. A crash of the process loses no state; a
- * power failure may repeat a delivery of the last 50 ms, never lose a message.
+ * once (behind a sync that is under way, so within milliseconds) and synced within 50 ms or with
+ * the next message. Neither a crash of the process nor a power failure loses a message; the one may
+ * repeat a delivery whose result came in the last milliseconds before, the other one of the last
+ * 50 ms. Nothing that follows from a final state (a large body or a segment goes) happens before
+ * that state is on stable storage.
+ *
+ * A full disk and a Control Center that is away: see queue_log.h.
  *
  * All functions are for the event loop's thread. */
 #ifndef GATEHOUSE_SCANNER_MTA_QUEUE_H
@@ -118,7 +123,9 @@ struct queue_draft {
 struct queue;
 
 struct queue_hooks {
-    /* A message is due: to be scanned or with recipients to be delivered now. */
+    /* A message is due: to be scanned or with recipients to be delivered now. Called from the loop,
+     * never from within a queue_ function. A message that the hook neither holds busy nor puts off
+     * comes again a second later. */
     void (*due)(void *argument, struct queue_message *message);
     void *argument;
 };
@@ -128,8 +135,10 @@ struct queue *queue_open(const char *folder, struct event_base *base,
                          const struct queue_hooks *hooks, struct error *error);
 void queue_close(struct queue *queue);
 
-/* Appends the message; `done` is called once it is on stable storage (ERROR_NONE) or was refused
- * (ERROR_NO_SPACE). The draft's borrowed text is copied before the call returns. */
+/* Appends the message; `done` is called from the loop once it is on stable storage (ERROR_NONE) or
+ * was refused: ERROR_NO_SPACE, or ERROR_LIMIT for one with no recipient, with over 100,000, or with
+ * a body in memory over QUEUE_LOG_INLINE_LIMIT. The draft's borrowed text is copied before the call
+ * returns. */
 void queue_accept(struct queue *queue, struct queue_draft *draft,
                   void (*done)(void *argument, enum error_code result), void *argument);
 
@@ -148,7 +157,11 @@ struct queue_change {
     const char *route; /* "" removes it, NULL leaves it */
 };
 
-/* Applies changes to recipients, and logs them with the events (taken over; may be NULL). */
+/* Applies changes to recipients, and logs them with the events (taken over; may be NULL). When none
+ * is left QUEUED the message is gone: queue_find does not know it any more, its body cannot be
+ * read, and its memory stays until the last user has released it and the loop has come round.
+ * Changes of one that is gone are not applied, but their events are logged. Of a reply 500 bytes
+ * are kept. */
 void queue_change_recipients(struct queue *queue, struct queue_message *message,
                              const struct queue_change *changes, size_t count,
                              struct buffer *events);
@@ -165,7 +178,9 @@ void queue_hold_busy(struct queue *queue, struct queue_message *message);
 /* The user is done; the message becomes due again at its recipients' earliest next attempt, or is
  * gone when nothing is open. */
 void queue_release_busy(struct queue *queue, struct queue_message *message);
-/* Makes an idle message due at `when` (milliseconds), whatever its recipients say. */
+/* Makes an idle message due at `when` (milliseconds), whatever its recipients say; a held one or
+ * one that is gone stays as it is. Within the due hook a time less than a second ahead means a
+ * second. */
 void queue_due_at(struct queue *queue, struct queue_message *message, int64_t when);
 
 struct queue_message *queue_find(struct queue *queue, const struct message_id *id);

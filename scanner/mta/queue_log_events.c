@@ -25,15 +25,17 @@ static bool begin_event(struct gathering *gathering)
     return true;
 }
 
-/* Stands for the events before `next` that are not there any more. */
+/* Stands for the events before `next` that are not there any more. The Control Center asks for an
+ * identifier of about now. */
 static void add_lost(struct gathering *gathering, uint64_t next)
 {
-    char at[TIMESTAMP_TEXT_SIZE], id[MESSAGE_ID_TEXT_SIZE];
-    timestamp_text(timestamp_now_ms(), at);
-    message_id_text(&(struct message_id){0}, id);
+    char at[TIMESTAMP_TEXT_SIZE], text[MESSAGE_ID_TEXT_SIZE];
     while (gathering->wanted < next && gathering->wanted < gathering->until &&
-           begin_event(gathering))
-        buffer_add_format(gathering->out, "\"at\":\"%s\",\"type\":\"lost\",\"id\":\"%s\"}", at, id);
+           begin_event(gathering)) {
+        struct message_id id = message_id_new();
+        buffer_add_format(gathering->out, "\"at\":\"%s\",\"type\":\"lost\",\"id\":\"%s\"}",
+                          timestamp_text(timestamp_now_ms(), at), message_id_text(&id, text));
+    }
 }
 
 /* Adds those of a record's events that are wanted. */

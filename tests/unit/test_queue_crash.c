@@ -130,6 +130,7 @@ static pid_t start_child(const char *folder, int rounds, const char *fault)
     snprintf(path, sizeof path, "%s/ledger", folder);
     ledger_fd = open(path, O_WRONLY | O_CREAT | O_APPEND, 0600);
     log_set_level(LOG_LEVEL_ERROR);
+    ledger_write("N\n"); /* a new life: what the last one began may not have come to pass */
     fault_arm(fault);
     scene.base = event_base_new();
     scene_open(&scene);
@@ -144,7 +145,8 @@ static pid_t start_child(const char *folder, int rounds, const char *fault)
 
 struct ledger_entry {
     struct message_id id;
-    bool accepted, finishing, finished;
+    bool accepted;
+    bool asked, finishing, finished; /* ever, in this child's life, and known to be synced */
     int received, delivered, scanned, found;
 };
 
@@ -198,27 +200,39 @@ static void ledger_line(struct ledger *ledger, char *line)
     line[strcspn(line, "\n")] = 0;
     if (line[0] == 'S') {
         for (size_t i = 0; i < ledger->count; i++)
-            ledger->entries[i].finished = ledger->entries[i].finishing;
+            ledger->entries[i].finished |= ledger->entries[i].finishing;
+    } else if (line[0] == 'N') {
+        for (size_t i = 0; i < ledger->count; i++)
+            ledger->entries[i].finishing = false;
     } else if (line[0] == '[') {
         ledger_events(ledger, line);
     } else {
         struct ledger_entry *entry = ledger_entry(ledger, line + 2);
         entry->accepted |= line[0] == 'A';
+        entry->asked |= line[0] == 'F';
         entry->finishing |= line[0] == 'F';
     }
 }
 
+/* A line that the child could not end was never said. */
 static struct ledger read_ledger(const char *folder)
 {
     struct ledger ledger = {0};
     char path[128], *line = NULL;
     size_t capacity = 0;
+    off_t whole = 0;
     snprintf(path, sizeof path, "%s/ledger", folder);
     FILE *file = fopen(path, "r");
-    while (file && getline(&line, &capacity, file) > 0)
+    for (ssize_t length; file && (length = getline(&line, &capacity, file)) > 0;) {
+        if (line[length - 1] != '\n')
+            break;
+        whole += length;
         ledger_line(&ledger, line);
-    if (file)
+    }
+    if (file) {
         fclose(file);
+        assert_int_equal(truncate(path, whole), 0);
+    }
     free(line);
     return ledger;
 }
@@ -243,7 +257,7 @@ static void check_entry(struct queue_scene *scene, const struct ledger_entry *en
         fail_msg("%s: is %s", text, entry->found ? "delivered and still there" : "lost");
     if (entry->finished && entry->found)
         fail_msg("%s: its final state was undone", text);
-    if (entry->delivered && !entry->finishing)
+    if (entry->delivered && !entry->asked)
         fail_msg("%s: is finished but nobody asked for that", text);
     struct queue_message *message = queue_find(scene->queue, &entry->id);
     if (!message)
@@ -290,13 +304,16 @@ static int run_until_fault(const char *folder, int number)
     return WEXITSTATUS(status);
 }
 
+/* In memory, where there is some, because each of so many runs syncs often; what dies here is the
+ * process, not the disk. */
 static void loses_nothing_when_killed_at_any_fault_point(void **state)
 {
     (void)state;
+    const char *parent = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
     int number = 0, status;
     do {
         struct queue_scene scene = {.segment_bytes = SEGMENT_BYTES};
-        snprintf(scene.folder, sizeof scene.folder, "/tmp/gatehouse-queue-XXXXXX");
+        snprintf(scene.folder, sizeof scene.folder, "%s/gatehouse-queue-XXXXXX", parent);
         assert_non_null(mkdtemp(scene.folder));
         status = run_until_fault(scene.folder, ++number);
         if (status != 0)
@@ -319,7 +336,7 @@ static void loses_nothing_when_killed_again_and_again_in_one_folder(void **state
     snprintf(scene.folder, sizeof scene.folder, "/tmp/gatehouse-queue-XXXXXX");
     assert_non_null(mkdtemp(scene.folder));
     srandom((unsigned)time(NULL));
-    for (int i = 0; i < 30; i++) {
+    for (int i = 0; i < 20; i++) {
         int status;
         pid_t child = start_child(scene.folder, 100000, NULL);
         usleep((useconds_t)(random() % 150000));

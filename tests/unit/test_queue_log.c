@@ -157,6 +157,27 @@ static void passes_over_a_place_that_went_bad_after_it_was_synced(void **state)
     assert_int_equal(count_lost(scene, 10), 1);
 }
 
+/* The disk may have written the later ones of several records, but not the earlier ones. */
+static void drops_what_stands_behind_a_record_that_was_torn_before_it_was_synced(void **state)
+{
+    struct queue_scene *scene = *state;
+    struct stored first = store(scene, 500);
+    for (int i = 0; i < 5; i++) {
+        struct message_id id = message_id_new();
+        queue_log_only(scene->queue, &id, scene_event("refused", &id), NULL, NULL);
+    }
+    queue_close(scene->queue);
+    uint64_t second = log_align(first.end) + sizeof(struct log_record_header) + 80;
+    segment_flip(scene, 1, log_align(second) + 20);
+    scene_open(scene);
+    assert_non_null(queue_find(scene->queue, &first.id));
+    uint64_t left = scene_check_events(scene);
+    assert_in_range(left, 1, 4);
+    assert_int_equal(count_lost(scene, left), 0);
+    scene_accept(scene, "bob@example.org", 1, 10, 0);
+    assert_int_equal(count_lost(scene, left + 1), 0);
+}
+
 static void passes_over_a_damaged_place_in_an_older_segment(void **state)
 {
     struct queue_scene *scene = *state;
@@ -461,6 +482,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         log_test(recovers_all_before_the_place_where_a_power_failure_tore_the_log),
         log_test(passes_over_a_place_that_went_bad_after_it_was_synced),
+        log_test(drops_what_stands_behind_a_record_that_was_torn_before_it_was_synced),
         log_test(passes_over_a_damaged_place_in_an_older_segment),
         log_test(refuses_a_segment_of_another_queue),
         log_test(takes_no_record_out_of_a_body_whose_sender_cannot_know_the_key),
