@@ -184,14 +184,24 @@ static void on_connection(evutil_socket_t fd, short what, void *argument)
     }
 }
 
+#define PLACE_SIZE (IP_TEXT_SIZE + 16)
+
+/* "192.0.2.1:25" or "[2001:db8::1]:25". */
+static const char *place_text(const struct config_listener *place, char text[PLACE_SIZE])
+{
+    char address[IP_TEXT_SIZE];
+    bool v6 = !ip_is_v4(&place->address);
+    ip_text(&place->address, address);
+    snprintf(text, PLACE_SIZE, "%s%s%s:%u", v6 ? "[" : "", address, v6 ? "]" : "",
+             (unsigned)place->port);
+    return text;
+}
+
 static bool place_error(const struct config_listener *place, struct error *error)
 {
-    char where[IP_TEXT_SIZE + 16], address[IP_TEXT_SIZE];
-    bool v6 = !ip_is_v4(&place->address);
+    char where[PLACE_SIZE];
     int reason = errno;
-    ip_text(&place->address, address);
-    snprintf(where, sizeof(where), "%s%s%s:%u", v6 ? "[" : "", address, v6 ? "]" : "",
-             (unsigned)place->port);
+    place_text(place, where);
     errno = reason;
     return error_set_errno(error, where, "cannot listen");
 }
@@ -314,7 +324,11 @@ static void free_listeners(struct listener **list)
 
 static void keep_opened(struct smtp_server *server, struct listener *opened)
 {
+    char place[PLACE_SIZE];
     while (opened) {
+        log_info("listening for %s mail at %s",
+                 opened->direction == QUEUE_INBOUND ? "inbound" : "outbound",
+                 place_text(&opened->place, place));
         struct listener *next = opened->next;
         opened->next = server->listeners;
         server->listeners = opened;

@@ -16,7 +16,7 @@ static void wait_for_end(struct smtp_session *session)
 {
     size_t length = smtp_session_waiting(session);
     session->line_scanned = length;
-    if (!session->skipping && length <= SMTP_COMMAND_LIMIT)
+    if (!session->skipping && length <= SMTP_COMMAND_LIMIT + 1)
         return;
     session->skipping = true;
     session->skipped += length - 1;
