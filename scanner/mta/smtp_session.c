@@ -10,7 +10,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#define READ_BYTES (16u << 10)        /* also the most that a TLS record holds */
+/* A whole TLS record: one read leaves nothing in OpenSSL, where the loop would not see it. */
+#define READ_BYTES (16u << 10)
 #define LARGE_READ_BYTES (128u << 10) /* once a message has shown to be large */
 #define INPUT_LIMIT (256u << 10)
 #define PAUSE_INPUT (64u << 10) /* waiting bytes at which reading stops */
@@ -202,18 +203,12 @@ static void handshake(struct smtp_session *session)
     }
 }
 
-/* What TLS holds back does not make the socket readable, so it is read at once. */
 static void take_input(struct smtp_session *session)
 {
-    do {
-        if (session->phase == SMTP_PHASE_HANDSHAKE)
-            handshake(session);
-        else if (read_input(session) && session->phase == SMTP_PHASE_LINGER)
-            linger(session);
-        else
-            smtp_session_process(session);
-    } while (session->stream.ssl && session->phase != SMTP_PHASE_HANDSHAKE &&
-             SSL_pending(session->stream.ssl) > 0 && wants_input(session));
+    if (session->phase == SMTP_PHASE_HANDSHAKE)
+        handshake(session);
+    else if (read_input(session) && session->phase == SMTP_PHASE_LINGER)
+        linger(session);
 }
 
 static void on_readable(evutil_socket_t fd, short what, void *argument)
@@ -369,8 +364,7 @@ void smtp_session_stop(struct smtp_session *session)
 static bool talks_first(const struct smtp_session *session)
 {
     char byte;
-    return (session->stream.ssl && SSL_pending(session->stream.ssl) > 0) ||
-           recv(session->stream.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+    return recv(session->stream.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
 }
 
 static void greet(struct smtp_session *session)
