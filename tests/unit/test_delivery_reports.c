@@ -23,7 +23,9 @@ static const char to_sender[] = "to@relay.example";
 static void open_scene(struct scene *scene, struct peer *reports, const char *delivery)
 {
     static char domains[256], members[256];
-    struct scene_options options = {.delivery = members, .domains = domains};
+    static const struct dns_record records[] = {{.name = "wait.example", .type = "FAIL"},
+                                                {.name = NULL}};
+    struct scene_options options = {.delivery = members, .domains = domains, .records = records};
     struct event_base *base = event_base_new();
     snprintf(members, sizeof(members), "%s", delivery);
     scene_open_on(scene, base);
@@ -153,12 +155,18 @@ static void test_one_report_names_all_that_failed_together(void **state)
     (void)state;
     open_scene(&scene, &reports, "");
     scene.peer.bad_recipient = "bad";
-    scene_send(&scene,
-               &(struct scene_message){
-                   .recipients = {"bad1@relay.example", "ok@relay.example", "bad2@relay.example"}});
+    struct message_id id = scene_send(
+        &scene, &(struct scene_message){.recipients = {"bad1@relay.example", "ok@relay.example",
+                                                       "bad2@relay.example", "to@wait.example"}});
     scene_await(&scene, "bounced", 2);
+    const struct queue_message *message = queue_find(scene.mta.queue, &id);
+    assert_non_null(message); /* waits for the last one */
+    assert_int_equal(message->recipients[0].state, QUEUE_RECIPIENT_BOUNCED);
+    assert_int_equal(message->recipients[1].state, QUEUE_RECIPIENT_DELIVERED);
+    assert_int_equal(message->recipients[2].state, QUEUE_RECIPIENT_BOUNCED);
+    assert_int_equal(message->recipients[3].state, QUEUE_RECIPIENT_QUEUED);
     scene_await_number(&scene, &reports.messages, 1);
-    scene_await_empty(&scene);
+    scene_run(&scene, 50);
     assert_int_equal(reports.messages, 1);
     scene_assert_contains(buffer_text(&reports.message), "Final-Recipient: rfc822; bad1@");
     scene_assert_contains(buffer_text(&reports.message), "Final-Recipient: rfc822; bad2@");
