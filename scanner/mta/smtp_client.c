@@ -61,6 +61,8 @@ void smtp_client_end(struct smtp_client *client, enum smtp_client_end end, int c
     client->transaction = NULL;
     client->deadline = 0;
     event_del(client->timer);
+    if (transaction && smtp_stream_waiting(&client->stream) > 0)
+        transaction->content_sent = false;
     smtp_stream_close(&client->stream);
     if (transaction) {
         transaction->lost = true;
@@ -217,6 +219,25 @@ static void on_reply(struct smtp_client *client)
 
 /* --- events --- */
 
+/* A reply to a command of which nothing has left yet: it was said too early, or is one too many of
+ * an earlier command. Taken for an answer, it would tell of the wrong recipient. A 421 may come at
+ * any time (RFC 5321 section 3.8), and content may be refused in its midst. */
+static bool is_early(const struct smtp_client *client)
+{
+    bool unsent = client->stream.output_sent == 0 && smtp_stream_waiting(&client->stream) > 0;
+    bool in_content = client->stage == STAGE_TRANSACTION && client->replied.step == STEP_CONTENT;
+    return unsent && !in_content && client->stage != STAGE_QUIT && client->reply.code != 421;
+}
+
+static void take_reply(struct smtp_client *client)
+{
+    if (is_early(client))
+        smtp_client_end(client, SMTP_CLIENT_PROTOCOL, 0, "an answer came before its command");
+    else
+        on_reply(client);
+    smtp_reply_clear(&client->reply);
+}
+
 static void take_lines(struct smtp_client *client)
 {
     const char *line;
@@ -231,10 +252,8 @@ static void take_lines(struct smtp_client *client)
         }
         if (client->stage == STAGE_EHLO && client->reply.lines > 1 && length > 4)
             note_extension(&client->extensions, line + 4, length - 4);
-        if (state == SMTP_REPLY_COMPLETE) {
-            on_reply(client);
-            smtp_reply_clear(&client->reply);
-        }
+        if (state == SMTP_REPLY_COMPLETE)
+            take_reply(client);
     }
     if (full && client->stage != STAGE_CLOSED)
         smtp_client_end(client, SMTP_CLIENT_PROTOCOL, 0, "a line of the answer is too long");

@@ -264,13 +264,13 @@ static void on_data(struct smtp_client *client)
 
 static void on_content(struct smtp_client *client)
 {
-    if (client->reply.code / 100 == 3 ||
-        (is_good(&client->reply) && !client->transaction->content_sent)) {
+    bool sent = client->transaction->content_sent && smtp_stream_waiting(&client->stream) == 0;
+    if (client->reply.code / 100 == 3 || (is_good(&client->reply) && !sent)) {
         end_unexpected(client);
         return;
     }
     set_accepted(client->transaction, client->reply.code, client->reply.text);
-    if (client->transaction->content_sent)
+    if (sent)
         finish(client);
     else /* refused in the middle: what was not sent cannot be taken back */
         smtp_client_end(client, SMTP_CLIENT_REFUSED, client->reply.code, client->reply.text);

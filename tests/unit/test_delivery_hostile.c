@@ -116,6 +116,36 @@ static void test_answers_out_of_place_defer(void **state)
     check_deferred(reply_twice_to_mail, out_of_place);
 }
 
+/* Every answer in the greeting: none of them is for a command that it saw. */
+static void say_all_in_the_greeting(struct peer *peer)
+{
+    peer->greeting = "220 hi\r\n250 e\r\n250 m\r\n250 r\r\n354 d\r\n250 never seen\r\n";
+}
+
+static void test_answers_before_their_commands_defer(void **state)
+{
+    (void)state;
+    check_deferred(say_all_in_the_greeting, not_reached);
+}
+
+/* What is left over from one transaction is no answer in the next one over that connection. */
+static void test_an_answer_too_many_tells_nothing_of_the_next_message(void **state)
+{
+    struct scene scene;
+    (void)state;
+    scene_open(&scene, &(struct scene_options){.delivery = "\"max_connections\":1"});
+    scene.peer.content = "250 2.0.0 taken\r\n550 5.1.1 spare\r\n";
+    for (int i = 0; i < 20; i++)
+        scene_send_to(&scene, "to@relay.example");
+    scene_run(&scene, 1500);
+    for (size_t i = 0; i < scene_count(&scene, "delivery"); i++) {
+        const json_t *event = scene_await(&scene, "delivery", i + 1);
+        assert_null(strstr(json_string_value(json_object_get(event, "reply")), "spare"));
+    }
+    assert_int_equal(scene_count(&scene, "bounced"), 0);
+    scene_close(&scene);
+}
+
 static void test_a_server_that_refuses_the_sender_and_wants_content_gets_none(void **state)
 {
     struct scene scene;
@@ -173,6 +203,8 @@ int main(void)
         cmocka_unit_test(test_sessions_that_break_off_defer),
         cmocka_unit_test(test_a_message_without_an_answer_stays),
         cmocka_unit_test(test_answers_out_of_place_defer),
+        cmocka_unit_test(test_answers_before_their_commands_defer),
+        cmocka_unit_test(test_an_answer_too_many_tells_nothing_of_the_next_message),
         cmocka_unit_test(test_a_server_that_refuses_the_sender_and_wants_content_gets_none),
         cmocka_unit_test(test_replies_are_made_harmless),
         cmocka_unit_test(test_a_permanent_refusal_of_the_session_fails),
