@@ -107,12 +107,17 @@ class Postgres:
         self.start()
 
     def start(self):
-        self.process = Process(
-            [f"{POSTGRES_BIN}/postgres", "-D", self.data, "-k", self.folder, "-c",
-             "listen_addresses=", "-c", "fsync=off"], self.log, self.user)
         wait_until("PostgreSQL takes connections", self.is_up, 60)
 
+    def _launch(self):
+        return Process(
+            [f"{POSTGRES_BIN}/postgres", "-D", self.data, "-k", self.folder, "-c",
+             "listen_addresses=", "-c", "fsync=off"], self.log, self.user)
+
     def is_up(self):
+        """After a kill -9 a start may find the old server's memory still in use, and ends."""
+        if not self.process or self.process.child.poll() is not None:
+            self.process = self._launch()
         return subprocess.run([f"{POSTGRES_BIN}/pg_isready", "-q", "-h", self.folder],
                               stdout=subprocess.DEVNULL).returncode == 0
 
@@ -455,6 +460,12 @@ class Stack:
 
     def wait_for_events(self, seconds=60):
         wait_until("all events are in the database", self.all_events_are_in, seconds, 0.2)
+
+    def wait_for_empty_queue(self, seconds=60):
+        """And for what became of its messages to be in the database."""
+        wait_until("the queue is empty", lambda: sum(
+            self.mta_status().get("queues", {"away": 1}).values()) == 0, seconds)
+        self.wait_for_events(seconds)
 
     def logs(self):
         for path in glob.glob(os.path.join(self.state, "log", "*.log")) + \

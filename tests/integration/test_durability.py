@@ -66,9 +66,7 @@ class Durability(unittest.TestCase):
         except AssertionError:
             self.stack.show_logs()
             self.fail(f"{len(missing())} of {len(accepted)} accepted messages are missing")
-        wait_until("the queue is empty", lambda: sum(self.stack.mta_status().get(
-            "queues", {"x": 1}).values()) == 0, 60)
-        self.stack.wait_for_events(120)
+        self.stack.wait_for_empty_queue(120)
         self.check_record(accepted)
 
     def check_record(self, accepted):

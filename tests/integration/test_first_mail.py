@@ -27,7 +27,7 @@ class FirstMail(unittest.TestCase):
         cls.stack.close()
 
     def outcome(self, subject):
-        self.stack.wait_for_events()
+        self.stack.wait_for_empty_queue()
         return self.stack.postgres.query(VERDICT.format(subject))
 
     def in_sink(self, subject):
