@@ -127,7 +127,7 @@ static bool seq_of(const json_t *value, size_t index, int64_t previous, int64_t 
     else if (index > 0)
         *seq = previous + 1;
     else
-        return error_set(error, ERROR_PROTOCOL, "events[0].seq", "must be a number from 1 on");
+        return error_set(error, ERROR_INVALID, "events[0].seq", "must be a number from 1 on");
     return true;
 }
 
@@ -216,6 +216,15 @@ static bool reject(struct intake *intake, const struct audit_event *event, const
     return store_run(intake->connection, insert_rejected, &parameters, error);
 }
 
+static bool reject_foreign(struct intake *intake, size_t from, size_t until, struct error *error)
+{
+    for (size_t i = from; i < until; i++)
+        if (intake->events[i].foreign &&
+            !reject(intake, &intake->events[i], "id: the message is another scanner's", error))
+            return false;
+    return true;
+}
+
 /* Writes the events from `from` up to `until`, none of which breaks the form. */
 static bool write_run(struct intake *intake, size_t from, size_t until, struct error *error)
 {
@@ -225,7 +234,8 @@ static bool write_run(struct intake *intake, size_t from, size_t until, struct e
         return false;
     if (audit_rows_write(intake->connection, &intake->source, &intake->events[from], until - from,
                          &is_data, &local))
-        return store_run(intake->connection, "RELEASE SAVEPOINT run", NULL, error);
+        return store_run(intake->connection, "RELEASE SAVEPOINT run", NULL, error) &&
+               reject_foreign(intake, from, until, error);
     if (!is_data) {
         if (error)
             *error = local;

@@ -16,6 +16,8 @@
 #define MOST_RECIPIENTS 100000
 #define TEXT_LIMIT 2000 /* bytes of the longest column */
 #define THREATS_LIMIT (64u << 10)
+#define EVENT_LIMIT (256u << 10) /* bytes of an event's JSON, its recipients aside */
+#define RECIPIENT_ROOM 1000      /* bytes that each recipient may take beside that */
 
 enum field_kind {
     FIELD_TEXT,   /* cut after `most` bytes */
@@ -421,10 +423,34 @@ static bool read_type(struct audit_event *event, struct error *error)
            broken(error, "type", "must be 1 to 32 small letters or underscores");
 }
 
+/* 0 where it cannot be written as JSON, which shows when it is. */
+static size_t json_size(const json_t *value)
+{
+    return json_dumpb(value, NULL, 0, JSON_COMPACT | JSON_ENCODE_ANY);
+}
+
+/* The event is kept whole beside its columns, which are cut; so its own size has to be bounded. */
+static bool check_size(const json_t *value, struct error *error)
+{
+    size_t whole = json_size(value);
+    if (whole <= EVENT_LIMIT)
+        return true;
+    const json_t *array = json_object_get(value, "recipients");
+    size_t count = json_array_size(array), recipients = json_is_array(array) ? json_size(array) : 0;
+    if (count > MOST_RECIPIENTS)
+        count = MOST_RECIPIENTS;
+    if (recipients > EVENT_LIMIT + count * RECIPIENT_ROOM)
+        return broken(error, "recipients", "must have at most 1000 bytes each");
+    return whole - recipients <= EVENT_LIMIT ||
+           broken(error, NULL, "an event must have at most 256 KiB, its recipients aside");
+}
+
 static bool read_event(struct audit_event *event, int64_t now, struct error *error)
 {
     if (!json_is_object(event->value))
         return broken(error, NULL, "an event must be an object");
+    if (!check_size(event->value, error))
+        return false;
     return read_id(event, now, error) && read_at(event, now, error) && read_type(event, error) &&
            read_by_type(event, error);
 }

@@ -34,6 +34,8 @@ struct audit_event {
     json_t *message;    /* columns of audit_message that it tells; NULL: none */
     json_t *recipients; /* array of objects: idx and columns of audit_recipient; NULL: none */
     const char *figure; /* column of audit_hour that it counts in, or NULL */
+
+    bool foreign; /* its message is another scanner's; audit_rows_write sets it */
 };
 
 /* Reads one event (seq is set by the caller). Never fails: see `reason`; false only when memory ran
@@ -49,10 +51,10 @@ struct audit_source {
     const char *stream;
 };
 
-/* Writes the events, all of which keep to the form, inside the transaction. *is_data tells on
- * failure that one of the events is at fault rather than the database. */
+/* Writes the events, all of which keep to the form, inside the transaction. An event whose message
+ * another scanner wrote first is marked `foreign` and leaves no trace in the tables. *is_data tells
+ * on failure that one of the events is at fault rather than the database. */
 bool audit_rows_write(PGconn *connection, const struct audit_source *source,
-                      const struct audit_event *events, size_t count, bool *is_data,
-                      struct error *error);
+                      struct audit_event *events, size_t count, bool *is_data, struct error *error);
 
 #endif

@@ -1,5 +1,9 @@
 /* Rows of the audit tables: what a run of events makes of messages, recipients and figures is
- * gathered first, so that each row is written once; the events themselves go in by COPY. */
+ * gathered first, so that each row is written once; the events themselves go in by COPY.
+ *
+ * A message belongs to the scanner that wrote it first. The messages are therefore written before
+ * anything else: that waits for whoever writes the same message at this moment, so that its owner
+ * is certain when the events of other scanners' messages are taken out. */
 #include "controlcenter/store/audit_internal.h"
 
 #include "common/cleanup.h"
@@ -16,6 +20,7 @@ struct rows {
     json_t *mentioned;  /* by id: messages of which nothing is told but that they are there */
     json_t *recipients; /* by "id:idx" */
     json_t *hours;      /* by hour: figures */
+    json_t *foreign;    /* by id: messages that another scanner owns */
 };
 
 static const char upsert_messages[] =
@@ -51,12 +56,19 @@ static const char upsert_messages[] =
     " action = coalesce(EXCLUDED.action, m.action),"
     " policy = coalesce(EXCLUDED.policy, m.policy),"
     " detail = coalesce(EXCLUDED.detail, m.detail),"
-    " reply = coalesce(EXCLUDED.reply, m.reply)";
+    " reply = coalesce(EXCLUDED.reply, m.reply)"
+    " WHERE m.scanner_id = EXCLUDED.scanner_id";
 
 static const char insert_mentioned[] =
     "INSERT INTO audit_message (at, id, scanner_id) SELECT at, id, $2::uuid"
     " FROM json_to_recordset($1::json) AS t (at timestamptz, id uuid) ORDER BY at, id"
     " ON CONFLICT (at, id) DO NOTHING";
+
+/* By one look-up a message, whatever the planner believes of the size of a partition. */
+static const char select_foreign[] =
+    "SELECT asked.id FROM unnest($1::timestamptz[], $2::uuid[]) AS asked (at, id)"
+    " WHERE $3::uuid <> (SELECT m.scanner_id FROM audit_message m"
+    " WHERE m.at = asked.at AND m.id = asked.id)";
 
 /* A recipient of whom only the address is told keeps the state that it has. */
 static const char upsert_recipients[] =
@@ -112,7 +124,8 @@ static bool rows_open(struct rows *rows)
     rows->mentioned = json_object();
     rows->recipients = json_object();
     rows->hours = json_object();
-    return rows->messages && rows->mentioned && rows->recipients && rows->hours;
+    rows->foreign = json_object();
+    return rows->messages && rows->mentioned && rows->recipients && rows->hours && rows->foreign;
 }
 
 static void rows_close(struct rows *rows)
@@ -121,6 +134,7 @@ static void rows_close(struct rows *rows)
     json_decref(rows->mentioned);
     json_decref(rows->recipients);
     json_decref(rows->hours);
+    json_decref(rows->foreign);
 }
 
 /* The row of that key, which is made with the message's key columns where it is not there. */
@@ -176,11 +190,20 @@ static bool gather_figure(struct rows *rows, const struct audit_event *event)
     return json_object_set_new(row, event->figure, json_integer(before + 1)) == 0;
 }
 
-static bool gather(struct rows *rows, const struct audit_event *events, size_t count)
+static bool gather_messages(struct rows *rows, const struct audit_event *events, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        if (!gather_message(rows, &events[i]) || !gather_recipients(rows, &events[i]) ||
-            !gather_figure(rows, &events[i]))
+        if (!gather_message(rows, &events[i]))
+            return false;
+    return true;
+}
+
+/* What the events tell beyond their messages, of those that are the scanner's own. */
+static bool gather_rest(struct rows *rows, const struct audit_event *events, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!events[i].foreign &&
+            (!gather_recipients(rows, &events[i]) || !gather_figure(rows, &events[i])))
             return false;
     return true;
 }
@@ -219,6 +242,61 @@ static bool write_table(PGconn *connection, const char *sql, json_t *table, cons
         store_query_error(connection, result, error);
     }
     PQclear(result);
+    return ok;
+}
+
+/* --- whose messages --- */
+
+static bool add_element(struct buffer *array, const char *text)
+{
+    return buffer_add_text(array, array->length ? "," : "{") && buffer_add_text(array, text);
+}
+
+/* The key columns of all rows of the table, each as the elements of an array. */
+static bool add_keys(const json_t *table, struct buffer *times, struct buffer *ids)
+{
+    const char *id;
+    json_t *row;
+    json_object_foreach((json_t *)table, id, row)
+    {
+        const char *at = json_string_value(json_object_get(row, "at"));
+        if (!add_element(times, at) || !add_element(ids, id))
+            return false;
+    }
+    return true;
+}
+
+static bool query_foreign(PGconn *connection, struct rows *rows, const char *scanner_id,
+                          const char *times, const char *ids, struct error *error)
+{
+    struct store_parameters parameters = {0};
+    store_add_text(&parameters, times);
+    store_add_text(&parameters, ids);
+    store_add_text(&parameters, scanner_id);
+    PGresult *result = store_query(connection, select_foreign, &parameters, error);
+    bool ok = result != NULL;
+    for (int i = 0; ok && i < PQntuples(result); i++)
+        ok = json_object_set_new(rows->foreign, PQgetvalue(result, i, 0), json_true()) == 0 ||
+             store_out_of_memory(error);
+    PQclear(result);
+    return ok;
+}
+
+/* Finds the messages that another scanner wrote first, and marks their events. */
+static bool mark_foreign(PGconn *connection, struct rows *rows, const char *scanner_id,
+                         struct audit_event *events, size_t count, struct error *error)
+{
+    struct buffer times = BUFFER_INIT, ids = BUFFER_INIT;
+    bool built = add_keys(rows->messages, &times, &ids) &&
+                 add_keys(rows->mentioned, &times, &ids) && buffer_add_text(&times, "}") &&
+                 buffer_add_text(&ids, "}");
+    bool ok = built ? query_foreign(connection, rows, scanner_id, buffer_text(&times),
+                                    buffer_text(&ids), error)
+                    : store_out_of_memory(error);
+    buffer_free(&times);
+    buffer_free(&ids);
+    for (size_t i = 0; i < count && ok; i++)
+        events[i].foreign = json_object_get(rows->foreign, events[i].id) != NULL;
     return ok;
 }
 
@@ -301,7 +379,7 @@ static bool write_events(PGconn *connection, const struct audit_source *source,
     bool ok = true;
     buffer_init(&lines, COPY_LIMIT);
     for (size_t i = 0; i < count && ok; i++)
-        ok = add_event_line(&lines, source, &events[i], &local);
+        ok = events[i].foreign || add_event_line(&lines, source, &events[i], &local);
     if (!ok) {
         *is_data = local.code == ERROR_INVALID; /* cannot be written as JSON */
         if (error)
@@ -312,23 +390,42 @@ static bool write_events(PGconn *connection, const struct audit_source *source,
     return ok;
 }
 
+static bool write_messages(PGconn *connection, struct rows *rows, const char *scanner_id,
+                           struct audit_event *events, size_t count, bool *is_data,
+                           struct error *error)
+{
+    if (!gather_messages(rows, events, count))
+        return store_out_of_memory(error);
+    return write_table(connection, upsert_messages, rows->messages, scanner_id, is_data, error) &&
+           write_table(connection, insert_mentioned, rows->mentioned, scanner_id, is_data, error) &&
+           mark_foreign(connection, rows, scanner_id, events, count, error);
+}
+
+static bool write_rest(PGconn *connection, struct rows *rows, const struct audit_source *source,
+                       const struct audit_event *events, size_t count, bool *is_data,
+                       struct error *error)
+{
+    const char *scanner_id = source->scanner_id;
+    if (!gather_rest(rows, events, count))
+        return store_out_of_memory(error);
+    return write_table(connection, upsert_recipients, rows->recipients, scanner_id, is_data,
+                       error) &&
+           write_events(connection, source, events, count, is_data, error) &&
+           write_table(connection, add_figures, rows->hours, scanner_id, is_data, error);
+}
+
 bool audit_rows_write(PGconn *connection, const struct audit_source *source,
-                      const struct audit_event *events, size_t count, bool *is_data,
-                      struct error *error)
+                      struct audit_event *events, size_t count, bool *is_data, struct error *error)
 {
     struct rows rows = {0};
-    const char *scanner = source->scanner_id;
     *is_data = false;
-    bool gathered = rows_open(&rows) && gather(&rows, events, count);
-    if (!gathered)
+    bool opened = rows_open(&rows);
+    if (!opened)
         store_out_of_memory(error);
     bool ok =
-        gathered &&
-        write_table(connection, upsert_messages, rows.messages, scanner, is_data, error) &&
-        write_table(connection, insert_mentioned, rows.mentioned, scanner, is_data, error) &&
-        write_table(connection, upsert_recipients, rows.recipients, scanner, is_data, error) &&
-        write_events(connection, source, events, count, is_data, error) &&
-        write_table(connection, add_figures, rows.hours, scanner, is_data, error);
+        opened &&
+        write_messages(connection, &rows, source->scanner_id, events, count, is_data, error) &&
+        write_rest(connection, &rows, source, events, count, is_data, error);
     rows_close(&rows);
     return ok;
 }
