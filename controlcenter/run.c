@@ -67,6 +67,7 @@ static bool start_console(struct control_center *center, const struct http_guard
         .certificate = certificate,
         .threads = CONSOLE_THREADS,
         .max_connections = CONSOLE_CONNECTIONS,
+        .max_connections_per_address = CONSOLE_CONNECTIONS / 8,
         .body_limit = HTTP_BODY_LIMIT,
     };
     console->router = http_router_new(page_routes, guard, config->webroot, &center->application);

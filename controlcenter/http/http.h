@@ -148,6 +148,7 @@ struct http_server_options {
     const char *priorities; /* TLS priorities; NULL: TLS 1.2 and 1.3 with modern ciphers */
     unsigned threads;       /* pool size; 0: a thread for each connection (long polls) */
     unsigned max_connections;
+    unsigned max_connections_per_address; /* one client must not shut out all; 0: any number */
     size_t body_limit;
 };
 struct http_server;

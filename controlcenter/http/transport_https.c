@@ -272,11 +272,14 @@ static struct MHD_Daemon *start_daemon(struct http_server *server,
     if (connections < options->threads)
         connections = options->threads;
     const char *priorities = options->priorities ? options->priorities : HTTPS_PRIORITIES;
-    struct MHD_OptionItem items[4] = {{MHD_OPTION_END, 0, NULL}};
+    struct MHD_OptionItem items[5] = {{MHD_OPTION_END, 0, NULL}};
     size_t count = 0;
     if (options->client_ca)
         items[count++] =
             (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_TRUST, 0, (void *)options->client_ca};
+    if (options->max_connections_per_address > 0)
+        items[count++] = (struct MHD_OptionItem){MHD_OPTION_PER_IP_CONNECTION_LIMIT,
+                                                 options->max_connections_per_address, NULL};
     /* A pool of one is what the daemon is without a pool. */
     if (options->threads > 1)
         items[count++] =

@@ -1,4 +1,5 @@
 """Wrong input gets a clear answer, and nothing changes by it."""
+import contextlib
 import json
 import os
 import socket
@@ -33,6 +34,18 @@ class BadInput(unittest.TestCase):
                                               if v and k == "__Host-gatehouse"])
         response, _ = browser.sign_in("admin", PASSWORD)
         self.assertEqual(response.status, 303)
+
+    def test_silent_connections_of_one_address_do_not_shut_the_console(self):
+        held = []
+        try:
+            for _ in range(700):
+                with contextlib.suppress(OSError):
+                    held.append(socket.create_connection(("127.0.0.1", self.stack.https), 5,
+                                                         ("127.0.0.10", 0)))
+            self.assertIn("Dashboard", self.browser.get("/"))
+        finally:
+            for connection in held:
+                connection.close()
 
     def test_form_without_its_secret_is_refused(self):
         response, _ = self.browser.request("POST", "/malware/policy", {"virus": "deliver",
