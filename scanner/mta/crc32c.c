@@ -59,5 +59,10 @@ uint32_t crc32c(uint32_t crc, const void *data, size_t length)
     if (__builtin_cpu_supports("sse4.2"))
         return ~by_instruction(~crc, data, length);
 #endif
+    return crc32c_portable(crc, data, length);
+}
+
+uint32_t crc32c_portable(uint32_t crc, const void *data, size_t length)
+{
     return ~by_table(~crc, data, length);
 }

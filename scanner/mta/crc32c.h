@@ -7,5 +7,7 @@
 
 /* Continues from `crc` (0 to begin). */
 uint32_t crc32c(uint32_t crc, const void *data, size_t length);
+/* The same without the instruction. */
+uint32_t crc32c_portable(uint32_t crc, const void *data, size_t length);
 
 #endif

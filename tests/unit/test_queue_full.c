@@ -202,6 +202,22 @@ static void frees_old_segments_on_a_full_disk_by_moving_what_is_left_in_them(voi
     scene_check_body(scene, message, 30000);
 }
 
+static void leaves_no_file_of_a_large_body_that_was_refused(void **state)
+{
+    struct queue_scene *scene = *state;
+    struct message_id id = message_id_new();
+    struct queue_draft_recipient recipient = {"a@example.org", NULL, 0};
+    struct queue_draft draft = scene_draft(scene, &id, &recipient, 1, (1 << 20) + 1);
+    accept_until_full(scene);
+    scene->waiting++;
+    scene->result = ERROR_NONE;
+    queue_accept(scene->queue, &draft, scene_answered, scene);
+    scene_wait(scene);
+    assert_int_equal(scene->result, ERROR_NO_SPACE);
+    assert_null(queue_find(scene->queue, &id));
+    assert_int_equal(scene_large_files(scene), 0);
+}
+
 #define full_test(name) cmocka_unit_test_setup_teardown(name, full_setup, full_teardown)
 
 int main(void)
@@ -210,6 +226,7 @@ int main(void)
         full_test(refuses_messages_keeps_the_others_and_goes_on_with_their_states),
         full_test(takes_messages_again_when_there_is_room_again),
         full_test(hands_nothing_out_while_not_even_states_can_be_written),
+        full_test(leaves_no_file_of_a_large_body_that_was_refused),
         full_test(frees_old_segments_on_a_full_disk_by_moving_what_is_left_in_them),
     };
     /* The mounts are this process's own and go with it. */

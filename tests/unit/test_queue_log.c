@@ -77,6 +77,20 @@ static int segment_count(struct queue_scene *scene)
     return count;
 }
 
+static void computes_the_checksum_of_rfc_3720_with_and_without_the_instruction(void **state)
+{
+    (void)state;
+    unsigned char data[300];
+    memset(data, 0, 32);
+    assert_int_equal(crc32c(0, data, 32), 0x8a9136aa); /* RFC 3720 appendix B.4 */
+    assert_int_equal(crc32c(0, "123456789", 9), 0xe3069283);
+    assert_int_equal(crc32c(crc32c(0, "1234", 4), "56789", 5), 0xe3069283);
+    for (size_t i = 0; i < sizeof data; i++)
+        data[i] = (unsigned char)(i * 37 + i / 7);
+    for (size_t length = 0; length <= sizeof data; length++)
+        assert_int_equal(crc32c_portable(1, data, length), crc32c(1, data, length));
+}
+
 /* Torn and damaged files */
 
 struct stored {
@@ -480,6 +494,7 @@ static void forgets_a_message_that_was_removed_while_it_was_being_moved(void **s
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(computes_the_checksum_of_rfc_3720_with_and_without_the_instruction),
         log_test(recovers_all_before_the_place_where_a_power_failure_tore_the_log),
         log_test(passes_over_a_place_that_went_bad_after_it_was_synced),
         log_test(drops_what_stands_behind_a_record_that_was_torn_before_it_was_synced),
