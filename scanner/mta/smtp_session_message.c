@@ -187,7 +187,9 @@ void smtp_session_chunk(struct smtp_session *session, char *argument)
         return;
     }
     session->chunk_refusal = refuse_content_now(session);
-    if (!session->chunk_refusal && !session->envelope.chunked)
+    if (session->chunk_refusal)
+        smtp_session_reset(session); /* or a later chunk would be taken for the first one */
+    else if (!session->envelope.chunked)
         session->chunk_refusal = begin_chunks(session, size);
     session->chunk_left = size;
     session->phase = SMTP_PHASE_CHUNK;
