@@ -142,8 +142,8 @@ int64_t store_configuration_wait(struct store *store, int64_t above, int wait_ms
 /* --- audit.c --- */
 /* Writes a batch of events of docs/architecture.md, in order, in one transaction; events with a seq
  * at or below the stream's position are passed over; *last_seq is the position afterwards. An event
- * that breaks the form, or whose message another scanner wrote first, is kept in audit_rejected with
- * the reason and does not stop the others. A gap (seq above position + 1) is ERROR_PROTOCOL, a
+ * that breaks the form, or whose message another scanner wrote first, is kept in audit_rejected
+ * with the reason and does not stop the others. A gap (seq above position + 1) is ERROR_PROTOCOL, a
  * first event without a seq ERROR_INVALID; nothing is written then. */
 bool store_audit_write(struct store *store, const char *scanner_id, const char *stream,
                        const json_t *events, int64_t *last_seq, struct error *error);

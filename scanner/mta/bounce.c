@@ -298,8 +298,8 @@ static void add_recipient_for_programs(const struct bounce_report *report,
     add_status(report, recipient->reply, out);
     if (recipient->host)
         add_field(out, "Remote-MTA", "dns", recipient->host, report->utf8);
-    add_field(out, "Diagnostic-Code", recipient->own_reason ? "x-gatehouse" : "smtp", recipient->reply,
-              report->utf8);
+    add_field(out, "Diagnostic-Code", recipient->own_reason ? "x-gatehouse" : "smtp",
+              recipient->reply, report->utf8);
     add_time(out, "Last-Attempt-Date", recipient->attempted_at);
     if (report->kind == BOUNCE_DELAYED)
         add_time(out, "Will-Retry-Until", report->tried_until);

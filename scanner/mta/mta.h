@@ -12,7 +12,7 @@ struct mta {
     const char *state;         /* absolute path of the scanner's state directory */
     struct config_ref *config; /* the one that runs; replaced by a reload, so take a reference to
                                   keep one over an event */
-    struct queue *queue;             /* queue.h */
+    struct queue *queue;       /* queue.h */
     struct scan_client *scan_client; /* scan_client.h */
     struct intake *intake;           /* intake.h */
     struct delivery *delivery;       /* delivery.h */

@@ -21,8 +21,9 @@
 #include <stdint.h>
 
 #define SMTP_RECEIVE_LINE_LIMIT 65536
-#define SMTP_RECEIVE_HOPS 50 /* more Received fields than this are a loop (RFC 5321 section 6.3)   \
-                              */
+#define SMTP_RECEIVE_HOPS                                                                          \
+    50 /* more Received fields than this are a loop (RFC 5321 section 6.3)                         \
+        */
 
 /* Why the message cannot be taken; the first fault counts. */
 enum smtp_receive_fault {
