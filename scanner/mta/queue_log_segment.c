@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #define SEGMENT_LEAST (4u << 20)
@@ -24,19 +25,29 @@ static void prepared_name(char name[40], uint64_t id)
     snprintf(name, 40, "log-%016" PRIx64 ".new", id);
 }
 
+/* Whether there is room is asked before it is taken: an attempt that fails would fill the disk for
+ * a moment, which others would feel. */
+static int allocate_bytes(int fd, uint64_t bytes)
+{
+    struct statvfs status;
+    if (fstatvfs(fd, &status) == 0 && bytes > (uint64_t)status.f_bavail * status.f_frsize)
+        return ENOSPC;
+    int problem = posix_fallocate(fd, 0, (off_t)bytes);
+    if (problem != 0 && ftruncate(fd, 0) != 0)
+        return errno;
+    return problem;
+}
+
 /* As many bytes as wanted, or a quarter of them, and so on, down to `least`. */
 static bool allocate(int fd, uint64_t wanted, uint64_t least, uint64_t *size)
 {
     for (uint64_t bytes = wanted;; bytes = bytes / 4 > least ? bytes / 4 : least) {
-        int problem = posix_fallocate(fd, 0, (off_t)bytes);
-        if (problem == 0) {
+        errno = allocate_bytes(fd, bytes);
+        if (errno == 0) {
             *size = bytes;
             return true;
         }
-        if (ftruncate(fd, 0) != 0)
-            problem = errno;
-        errno = problem;
-        if ((problem != ENOSPC && problem != EDQUOT) || bytes <= least)
+        if ((errno != ENOSPC && errno != EDQUOT) || bytes <= least)
             return false;
     }
 }
