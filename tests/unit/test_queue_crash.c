@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <jansson.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -124,6 +125,7 @@ static pid_t start_child(const char *folder, int rounds, const char *fault)
     pid_t child = fork();
     if (child)
         return child;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
     struct queue_scene scene = {.segment_bytes = SEGMENT_BYTES};
     char path[128];
     snprintf(scene.folder, sizeof scene.folder, "%s", folder);
