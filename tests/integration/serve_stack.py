@@ -16,20 +16,9 @@ from stack import Stack
 ADMINISTRATOR = "admin"
 
 
-class ServedStack(Stack):
-    """Leaves nothing behind where the start of it fails or is interrupted."""
-
-    def __init__(self):
-        try:
-            super().__init__()
-        except BaseException:
-            self.show_logs_as_errors()
-            self.close()
-            raise
-
-    def show_logs_as_errors(self):
-        with contextlib.redirect_stdout(sys.stderr):
-            self.show_logs()
+def show_logs_as_errors(stack):
+    with contextlib.redirect_stdout(sys.stderr):
+        stack.show_logs()
 
 
 def describe(stack):
@@ -46,12 +35,13 @@ def stop(number, frame):
 def main():
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, stop)
-    stack = ServedStack()
+    with contextlib.redirect_stdout(sys.stderr):  # a failing start shows its logs
+        stack = Stack()
     try:
         print(json.dumps(describe(stack)), flush=True)
         for line in sys.stdin:
             if line.strip() == "logs":
-                stack.show_logs_as_errors()
+                show_logs_as_errors(stack)
     finally:
         stack.close()
 

@@ -462,10 +462,14 @@ class Stack:
         wait_until("all events are in the database", self.all_events_are_in, seconds, 0.2)
 
     def wait_for_empty_queue(self, seconds=60):
-        """And for what became of its messages to be in the database."""
+        """And for what became of its messages to be in the database. The mta counts an event of a
+        delivery only once it is synced, a moment after the queue is empty: so the recipients tell."""
         wait_until("the queue is empty", lambda: sum(
             self.mta_status().get("queues", {"away": 1}).values()) == 0, seconds)
         self.wait_for_events(seconds)
+        wait_until("every recipient's end is in the database", lambda: self.postgres.value(
+            "SELECT count(*) FROM audit_recipient WHERE state IN"
+            " ('to be scanned', 'queued', 'deferred', 'failed')") == "0", seconds, 0.2)
 
     def logs(self):
         for path in glob.glob(os.path.join(self.state, "log", "*.log")) + \

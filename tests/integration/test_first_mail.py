@@ -76,8 +76,7 @@ class FirstMail(unittest.TestCase):
         subject = "Grüße " + unique()
         self.stack.send("a@client.test", ["b@example.test"],
                         f"Subject: {subject}\r\n\r\nHello\r\n")
-        wait_until("the sink has it", lambda: self.in_sink(subject))
-        self.stack.wait_for_events()
+        self.stack.wait_for_empty_queue()
         page = self.browser.get("/audit?subject=" + subject.split()[1])
         self.assertIn(subject, page)
         link = re.search(r'href="(/audit/[0-9a-f-]{36})"', page)[1]
