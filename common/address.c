@@ -54,14 +54,6 @@ static const char *check_ascii_domain(const char *text, size_t length)
     return NULL;
 }
 
-static bool is_ascii(const char *text, size_t length)
-{
-    for (size_t i = 0; i < length; i++)
-        if ((unsigned char)text[i] >= 0x80)
-            return false;
-    return true;
-}
-
 static void lower_ascii(char *to, const char *from, size_t length)
 {
     for (size_t i = 0; i < length; i++)
@@ -95,7 +87,7 @@ const char *domain_normalise(const char *text, bool utf8, char *normal)
     size_t length = strnlen(text, U_DOMAIN_LIMIT + 1);
     if (length > U_DOMAIN_LIMIT)
         return "the domain is longer than 253 bytes";
-    if (is_ascii(text, length))
+    if (utf8_is_ascii(text, length))
         return normalise_ascii(text, length, normal);
     if (!utf8)
         return "the domain has characters outside ASCII";
@@ -107,7 +99,7 @@ const char *domain_normalise(const char *text, bool utf8, char *normal)
 static const char *check_domain(const char *text, size_t length, bool utf8)
 {
     char copy[U_DOMAIN_LIMIT + 1], normal[DOMAIN_SIZE];
-    if (is_ascii(text, length))
+    if (utf8_is_ascii(text, length))
         return check_ascii_domain(text, length);
     if (!utf8)
         return needs_utf8;

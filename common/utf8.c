@@ -46,6 +46,14 @@ bool utf8_valid(const char *text, size_t length)
     return true;
 }
 
+bool utf8_is_ascii(const char *text, size_t length)
+{
+    for (size_t i = 0; i < length; i++)
+        if ((unsigned char)text[i] >= 0x80)
+            return false;
+    return true;
+}
+
 static bool is_control(const char *text, size_t step)
 {
     unsigned char first = (unsigned char)text[0];

@@ -9,6 +9,9 @@
  * it is none: stray, overlong, cut short, a surrogate, or above U+10FFFF. */
 size_t utf8_sequence(const char *text, size_t length);
 
+/* Whether no byte is over 0x7f. */
+bool utf8_is_ascii(const char *text, size_t length);
+
 bool utf8_valid(const char *text, size_t length);
 
 /* Makes text fit for a log line or JSON, in place: every control character (C0, DEL, C1) and every

@@ -43,14 +43,6 @@ static size_t clean(char *to, size_t size, const char *from, bool utf8)
     return length;
 }
 
-static bool is_ascii(const char *text)
-{
-    for (; *text; text++)
-        if ((unsigned char)*text >= 0x80)
-            return false;
-    return true;
-}
-
 /* The longest piece of `text` for one line: up to a space near FOLD_AT, else a whole character. */
 static size_t line_piece(const char *text, size_t length, size_t column)
 {
@@ -134,9 +126,9 @@ static void add_escaped_address(struct buffer *out, const char *address)
 static void add_address(struct buffer *out, const char *name, const char *address, bool utf8)
 {
     char text[VALUE_LIMIT];
-    clean(text, sizeof(text), address, true);
-    if (is_ascii(text) || utf8) {
-        add_field(out, name, is_ascii(text) ? "rfc822" : "utf-8", text, utf8);
+    bool ascii = utf8_is_ascii(text, clean(text, sizeof(text), address, true));
+    if (ascii || utf8) {
+        add_field(out, name, ascii ? "rfc822" : "utf-8", text, utf8);
         return;
     }
     buffer_add_format(out, "%s: utf-8; ", name);
@@ -323,14 +315,6 @@ static void add_part_for_programs(const struct bounce_report *report, const char
     buffer_add_text(out, "\r\n");
 }
 
-static bool has_eight_bit(const char *data, size_t length)
-{
-    for (size_t i = 0; i < length; i++)
-        if ((unsigned char)data[i] >= 0x80)
-            return true;
-    return false;
-}
-
 /* The content with CRLF line ends and without NUL, which no part of a message may hold. */
 static void add_content(const char *data, size_t length, struct buffer *out)
 {
@@ -361,7 +345,7 @@ static void add_part_with_content(const struct bounce_report *report, const char
     if (report->utf8)
         type = report->content_whole ? "message/global" : "message/global-headers";
     begin_part(out, boundary, report->content_whole ? "Your message" : "Header of your message",
-               type, has_eight_bit(report->content, report->content_length));
+               type, !utf8_is_ascii(report->content, report->content_length));
     add_content(report->content, report->content_length, out);
 }
 

@@ -1,5 +1,7 @@
 #include "scanner/mta/delivery_private.h"
 
+#include "common/utf8.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -52,14 +54,6 @@ static long read_body(void *source, uint64_t offset, void *data, size_t length, 
     return queue_read_body(job->delivery->mta->queue, job->message, offset, data, length, error);
 }
 
-static bool is_ascii(const char *text, size_t length)
-{
-    for (size_t i = 0; i < length; i++)
-        if ((unsigned char)text[i] >= 0x80)
-            return false;
-    return true;
-}
-
 /* Bytes of the piece that belong to the header: up to an empty line. `*last` are the bytes before
  * the piece that matter. */
 static size_t header_part(const char *piece, size_t length, bool *line_empty, bool *over)
@@ -83,7 +77,7 @@ static bool header_is_ascii(struct delivery_job *job)
         long count = read_body(job, offset, piece, sizeof(piece), NULL);
         if (count <= 0)
             return count == 0;
-        if (!is_ascii(piece, header_part(piece, (size_t)count, &line_empty, &over)))
+        if (!utf8_is_ascii(piece, header_part(piece, (size_t)count, &line_empty, &over)))
             return false;
     }
     return true;
@@ -91,11 +85,11 @@ static bool header_is_ascii(struct delivery_job *job)
 
 static bool addresses_are_ascii(const struct smtp_transaction *transaction)
 {
-    if (!is_ascii(transaction->sender, strlen(transaction->sender)))
+    if (!utf8_is_ascii(transaction->sender, strlen(transaction->sender)))
         return false;
     for (size_t i = 0; i < transaction->recipient_count; i++)
-        if (!is_ascii(transaction->recipients[i].address,
-                      strlen(transaction->recipients[i].address)))
+        if (!utf8_is_ascii(transaction->recipients[i].address,
+                           strlen(transaction->recipients[i].address)))
             return false;
     return true;
 }

@@ -4,6 +4,7 @@
 
 #include "common/log.h"
 #include "common/timestamp.h"
+#include "common/utf8.h"
 #include "scanner/mta/audit_event.h"
 #include "scanner/mta/bounce.h"
 
@@ -85,14 +86,6 @@ static void add_content(struct delivery *delivery, const struct queue_message *m
 
 /* --- the report as a message --- */
 
-static bool has_eight_bit(const struct buffer *buffer)
-{
-    for (size_t i = 0; i < buffer->length; i++)
-        if ((unsigned char)buffer->data[i] >= 0x80)
-            return true;
-    return false;
-}
-
 static void add_received_event(struct queue_draft *draft, const char *host_name)
 {
     struct transaction transaction = {
@@ -104,20 +97,12 @@ static void add_received_event(struct queue_draft *draft, const char *host_name)
     audit_received(&draft->events, &draft->id, &transaction, &envelope);
 }
 
-static bool is_ascii(const char *text)
-{
-    for (; *text; text++)
-        if ((unsigned char)*text >= 0x80)
-            return false;
-    return true;
-}
-
 static bool needs_utf8(const struct bounce_report *report)
 {
-    if (!is_ascii(report->to))
+    if (!utf8_is_ascii(report->to, strlen(report->to)))
         return true;
     for (size_t i = 0; i < report->recipient_count; i++)
-        if (!is_ascii(report->recipients[i].address))
+        if (!utf8_is_ascii(report->recipients[i].address, strlen(report->recipients[i].address)))
             return true;
     return false;
 }
@@ -152,8 +137,9 @@ static bool send_report(struct delivery *delivery, const struct queue_message *m
         buffer_free(&draft.body);
         return false;
     }
-    draft.flags = (uint8_t)((has_eight_bit(&draft.body) ? QUEUE_FLAG_8BITMIME : 0) |
-                            (report->utf8 ? QUEUE_FLAG_SMTPUTF8 : 0));
+    draft.flags =
+        (uint8_t)((utf8_is_ascii(draft.body.data, draft.body.length) ? 0 : QUEUE_FLAG_8BITMIME) |
+                  (report->utf8 ? QUEUE_FLAG_SMTPUTF8 : 0));
     add_received_event(&draft, config->host_name);
     queue_accept(delivery->mta->queue, &draft, done, argument);
     return true;
