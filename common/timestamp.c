@@ -32,6 +32,11 @@ int64_t timestamp_monotonic_ms(void)
     return clock_ms(CLOCK_MONOTONIC);
 }
 
+struct timeval timestamp_interval(int64_t milliseconds)
+{
+    return (struct timeval){.tv_sec = milliseconds / 1000, .tv_usec = milliseconds % 1000 * 1000};
+}
+
 static int64_t floor_divide(int64_t value, int64_t by, int64_t *rest)
 {
     int64_t quotient = value / by;

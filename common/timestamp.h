@@ -5,11 +5,14 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/time.h>
 
 #define TIMESTAMP_TEXT_SIZE 32
 
 int64_t timestamp_now_ms(void);       /* wall clock */
 int64_t timestamp_monotonic_ms(void); /* for intervals */
+/* An interval (not negative) as timers take it. */
+struct timeval timestamp_interval(int64_t milliseconds);
 /* "2026-01-31T12:00:00.123Z"; `text` has TIMESTAMP_TEXT_SIZE bytes. Returns text. */
 const char *timestamp_text(int64_t milliseconds, char *text);
 /* Parses what timestamp_text writes (fraction optional). */

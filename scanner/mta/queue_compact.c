@@ -7,6 +7,7 @@
 #include "scanner/mta/queue_private.h"
 
 #include "common/log.h"
+#include "common/timestamp.h"
 #include "scanner/mta/queue_record.h"
 
 #include <stdlib.h>
@@ -23,8 +24,8 @@ struct move {
 
 static void look_again(struct queue *queue, int milliseconds)
 {
-    event_add(queue->compact_timer, &(struct timeval){.tv_sec = milliseconds / 1000,
-                                                      .tv_usec = milliseconds % 1000 * 1000});
+    struct timeval interval = timestamp_interval(milliseconds);
+    event_add(queue->compact_timer, &interval);
 }
 
 static bool wanted(struct queue *queue, const struct queue_segment *oldest)

@@ -69,8 +69,8 @@ static void heap_add(struct queue *queue, struct queue_message *message, int64_t
 
 static void arm_in(struct queue *queue, int64_t delay)
 {
-    event_add(queue->due_timer,
-              &(struct timeval){.tv_sec = delay / 1000, .tv_usec = delay % 1000 * 1000});
+    struct timeval interval = timestamp_interval(delay);
+    event_add(queue->due_timer, &interval);
 }
 
 static void arm(struct queue *queue)
@@ -81,9 +81,7 @@ static void arm(struct queue *queue)
     }
     int64_t delay = queue->waits[1].when - timestamp_now_ms();
     /* The wall clock may be set; the timer counts on its own. */
-    delay = delay < 0 ? 0 : delay > LONGEST_TIMER_MS ? LONGEST_TIMER_MS : delay;
-    event_add(queue->due_timer,
-              &(struct timeval){.tv_sec = delay / 1000, .tv_usec = delay % 1000 * 1000});
+    arm_in(queue, delay < 0 ? 0 : delay > LONGEST_TIMER_MS ? LONGEST_TIMER_MS : delay);
 }
 
 static void schedule_at(struct queue *queue, struct queue_message *message, int64_t when)

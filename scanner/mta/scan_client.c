@@ -54,7 +54,7 @@ struct scan_client {
 
 static void wake(struct scan_client *client, int milliseconds)
 {
-    struct timeval time = {.tv_sec = milliseconds / 1000, .tv_usec = milliseconds % 1000 * 1000};
+    struct timeval time = timestamp_interval(milliseconds);
     if (milliseconds == 0)
         event_active(client->work, EV_TIMEOUT, 0);
     else if (!event_pending(client->work, EV_TIMEOUT, NULL))
@@ -249,7 +249,7 @@ static bool send_order(struct connection *connection, const struct scan_order *o
 static void give(struct connection *connection, struct scan_request *request)
 {
     int64_t patience = (int64_t)request->order.seconds * 1000 + ANSWER_MARGIN_MS;
-    struct timeval time = {.tv_sec = patience / 1000, .tv_usec = patience % 1000 * 1000};
+    struct timeval time = timestamp_interval(patience);
     if (!send_order(connection, &request->order)) { /* nothing was taken: no failed scan */
         close_connection(connection);
         wake(connection->client, RESEND_MS);
@@ -299,7 +299,7 @@ static void on_patience_over(int fd, short events, void *argument)
 static void set_patience(struct scan_request *request)
 {
     int milliseconds = request->order.wait_ms;
-    struct timeval time = {.tv_sec = milliseconds / 1000, .tv_usec = milliseconds % 1000 * 1000};
+    struct timeval time = timestamp_interval(milliseconds);
     if (milliseconds <= 0)
         return;
     request->patience = evtimer_new(request->client->base, on_patience_over, request);

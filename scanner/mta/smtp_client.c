@@ -15,7 +15,7 @@
 static void arm_timer(struct smtp_client *client, int64_t now)
 {
     int64_t wait = client->deadline > now ? client->deadline - now : 0;
-    struct timeval time = {.tv_sec = wait / 1000, .tv_usec = wait % 1000 * 1000};
+    struct timeval time = timestamp_interval(wait);
     client->timer_at = client->deadline;
     evtimer_add(client->timer, &time);
 }

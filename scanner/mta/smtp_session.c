@@ -72,7 +72,7 @@ void smtp_session_reply_format(struct smtp_session *session, const char *format,
 
 static void set_timer(struct smtp_session *session, int64_t milliseconds)
 {
-    struct timeval wait = {.tv_sec = milliseconds / 1000, .tv_usec = milliseconds % 1000 * 1000};
+    struct timeval wait = timestamp_interval(milliseconds);
     event_add(session->timer, &wait);
 }
 
