@@ -226,25 +226,38 @@ static json_t *parse_frame(const char *text, size_t length, struct error *error)
     return NULL;
 }
 
+void ipc_head_write(unsigned char head[IPC_HEAD_SIZE], size_t length)
+{
+    for (int i = 0; i < IPC_HEAD_SIZE; i++)
+        head[i] = (unsigned char)(length >> (8 * (IPC_HEAD_SIZE - 1 - i)));
+}
+
+size_t ipc_head_read(const unsigned char head[IPC_HEAD_SIZE])
+{
+    size_t length = 0;
+    for (int i = 0; i < IPC_HEAD_SIZE; i++)
+        length = length << 8 | head[i];
+    return length;
+}
+
 static bool send_frame(int fd, const json_t *value, int64_t deadline, struct error *error)
 {
     size_t length;
     cleanup_free char *text = frame_text(value, IPC_FRAME_LIMIT, &length, error);
     if (!text)
         return false;
-    unsigned char head[4] = {(unsigned char)(length >> 24), (unsigned char)(length >> 16),
-                             (unsigned char)(length >> 8), (unsigned char)length};
+    unsigned char head[IPC_HEAD_SIZE];
+    ipc_head_write(head, length);
     return send_all(fd, head, sizeof(head), deadline, error) &&
            send_all(fd, text, length, deadline, error);
 }
 
 static json_t *receive_frame(int fd, int64_t deadline, struct error *error)
 {
-    unsigned char head[4];
+    unsigned char head[IPC_HEAD_SIZE];
     if (!receive_all(fd, head, sizeof(head), deadline, error))
         return NULL;
-    size_t length =
-        (size_t)head[0] << 24 | (size_t)head[1] << 16 | (size_t)head[2] << 8 | (size_t)head[3];
+    size_t length = ipc_head_read(head);
     if (length == 0 || length > IPC_FRAME_LIMIT) {
         error_set(error, ERROR_PROTOCOL, NULL, "the peer announced a frame of %zu bytes", length);
         return NULL;

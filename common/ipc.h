@@ -12,6 +12,12 @@
 #define IPC_FRAME_LIMIT (16u << 20)  /* most bytes of one frame on a stream socket */
 #define IPC_PACKET_LIMIT (64u << 10) /* most bytes of one packet on a seqpacket socket */
 
+#define IPC_HEAD_SIZE 4 /* bytes before a frame on a stream socket: its length */
+
+/* The head of a frame of `length` bytes, big-endian, and back; for those who do not block. */
+void ipc_head_write(unsigned char head[IPC_HEAD_SIZE], size_t length);
+size_t ipc_head_read(const unsigned char head[IPC_HEAD_SIZE]);
+
 /* Opens a listening unix socket of `type` (SOCK_STREAM or SOCK_SEQPACKET) at `path`, replacing a
  * stale one, with file mode `mode`; close-on-exec. Returns the descriptor or -1; ERROR_EXISTS where
  * another process still listens there after half a second. */

@@ -14,7 +14,6 @@
 #include <unistd.h>
 
 #define IDLE_MS 30000
-#define HEAD 4
 
 struct client {
     int fd; /* -1: free */
@@ -97,11 +96,12 @@ static void reply(struct client *client, const json_t *value)
 {
     cleanup_free char *text = value ? json_text(value) : NULL;
     size_t length = text ? strlen(text) : 0;
-    unsigned char head[HEAD] = {(unsigned char)(length >> 24), (unsigned char)(length >> 16),
-                                (unsigned char)(length >> 8), (unsigned char)length};
+    unsigned char head[IPC_HEAD_SIZE];
+    ipc_head_write(head, length);
     client->wait_for = 0;
     client->idle_at_ms = timestamp_monotonic_ms() + IDLE_MS;
-    if (!text || !buffer_add(&client->out, head, HEAD) || !buffer_add(&client->out, text, length)) {
+    if (!text || !buffer_add(&client->out, head, IPC_HEAD_SIZE) ||
+        !buffer_add(&client->out, text, length)) {
         close_client(client);
         return;
     }
@@ -124,23 +124,21 @@ static void answer(struct control *control, struct client *client, const char *t
 /* One frame at a time; the next one waits until this is answered. */
 static void take_frames(struct control *control, struct client *client)
 {
-    while (client->fd >= 0 && client->wait_for == 0 && client->in.length >= HEAD) {
-        const unsigned char *head = (const unsigned char *)client->in.data;
-        size_t length =
-            (size_t)head[0] << 24 | (size_t)head[1] << 16 | (size_t)head[2] << 8 | (size_t)head[3];
+    while (client->fd >= 0 && client->wait_for == 0 && client->in.length >= IPC_HEAD_SIZE) {
+        size_t length = ipc_head_read((const unsigned char *)client->in.data);
         if (length == 0 || length > CONTROL_REQUEST_LIMIT) {
             close_client(client);
             return;
         }
-        if (client->in.length < HEAD + length)
+        if (client->in.length < IPC_HEAD_SIZE + length)
             return;
         cleanup_free char *text = malloc(length);
         if (!text) {
             close_client(client);
             return;
         }
-        memcpy(text, client->in.data + HEAD, length);
-        buffer_consume(&client->in, HEAD + length);
+        memcpy(text, client->in.data + IPC_HEAD_SIZE, length);
+        buffer_consume(&client->in, IPC_HEAD_SIZE + length);
         answer(control, client, text, length);
     }
 }
@@ -157,7 +155,7 @@ static void accept_clients(struct control *control)
         if (fd < 0)
             return;
         *client = (struct client){.fd = fd, .idle_at_ms = timestamp_monotonic_ms() + IDLE_MS};
-        buffer_init(&client->in, 2 * (CONTROL_REQUEST_LIMIT + HEAD));
+        buffer_init(&client->in, 2 * (CONTROL_REQUEST_LIMIT + IPC_HEAD_SIZE));
         buffer_init(&client->out, 4 * CONTROL_REQUEST_LIMIT);
     }
 }

@@ -18,7 +18,6 @@
 
 #define CLIENT_MOST 32
 #define IDLE_SECONDS 120
-#define HEAD 4
 #define EVENTS_CHECK_MS 20
 
 struct client {
@@ -55,9 +54,9 @@ static void client_free(struct client *client)
 
 static void send_text(struct client *client, const char *text, size_t length)
 {
-    unsigned char head[HEAD] = {(unsigned char)(length >> 24), (unsigned char)(length >> 16),
-                                (unsigned char)(length >> 8), (unsigned char)length};
-    bufferevent_write(client->bufferevent, head, HEAD);
+    unsigned char head[IPC_HEAD_SIZE];
+    ipc_head_write(head, length);
+    bufferevent_write(client->bufferevent, head, IPC_HEAD_SIZE);
     bufferevent_write(client->bufferevent, text, length);
 }
 
@@ -187,17 +186,16 @@ static void on_readable(struct bufferevent *bufferevent, void *argument)
 {
     struct client *client = argument;
     struct evbuffer *input = bufferevent_get_input(bufferevent);
-    unsigned char head[HEAD];
-    while (!client->waits && evbuffer_copyout(input, head, HEAD) == HEAD) {
-        size_t length =
-            (size_t)head[0] << 24 | (size_t)head[1] << 16 | (size_t)head[2] << 8 | (size_t)head[3];
+    unsigned char head[IPC_HEAD_SIZE];
+    while (!client->waits && evbuffer_copyout(input, head, IPC_HEAD_SIZE) == IPC_HEAD_SIZE) {
+        size_t length = ipc_head_read(head);
         if (length == 0 || length > CONTROL_REQUEST_LIMIT) {
             client_free(client);
             return;
         }
-        if (evbuffer_get_length(input) < HEAD + length)
+        if (evbuffer_get_length(input) < IPC_HEAD_SIZE + length)
             return;
-        evbuffer_drain(input, HEAD);
+        evbuffer_drain(input, IPC_HEAD_SIZE);
         const char *text = (const char *)evbuffer_pullup(input, (ev_ssize_t)length);
         cleanup_free char *copy = strndup(text, length);
         evbuffer_drain(input, length);

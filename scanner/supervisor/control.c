@@ -11,8 +11,6 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#define PREFIX 4 /* bytes of the length before each frame */
-
 bool control_open(struct control *control, const char *path, gid_t group, control_handler handler,
                   void *context, struct error *error)
 {
@@ -75,9 +73,9 @@ static bool answer(struct control *control, struct control_client *client, const
     if (!reply_text)
         return false;
     size_t size = strlen(reply_text);
-    unsigned char prefix[PREFIX] = {(unsigned char)(size >> 24), (unsigned char)(size >> 16),
-                                    (unsigned char)(size >> 8), (unsigned char)size};
-    return buffer_add(&client->output, prefix, PREFIX) &&
+    unsigned char prefix[IPC_HEAD_SIZE];
+    ipc_head_write(prefix, size);
+    return buffer_add(&client->output, prefix, IPC_HEAD_SIZE) &&
            buffer_add(&client->output, reply_text, size);
 }
 
@@ -85,16 +83,15 @@ static bool answer(struct control *control, struct control_client *client, const
 static bool serve_frame(struct control *control, struct control_client *client)
 {
     const unsigned char *data = (const unsigned char *)client->input.data;
-    if (client->input.length < PREFIX || client->output.length)
+    if (client->input.length < IPC_HEAD_SIZE || client->output.length)
         return true;
-    size_t size =
-        (size_t)data[0] << 24 | (size_t)data[1] << 16 | (size_t)data[2] << 8 | (size_t)data[3];
+    size_t size = ipc_head_read(data);
     if (size > CONTROL_FRAME_LIMIT)
         return false;
-    if (client->input.length < PREFIX + size)
+    if (client->input.length < IPC_HEAD_SIZE + size)
         return true;
-    bool ok = answer(control, client, client->input.data + PREFIX, size);
-    buffer_consume(&client->input, PREFIX + size);
+    bool ok = answer(control, client, client->input.data + IPC_HEAD_SIZE, size);
+    buffer_consume(&client->input, IPC_HEAD_SIZE + size);
     return ok;
 }
 
@@ -141,8 +138,8 @@ static void accept_client(struct control *control)
             break;
         *client = (struct control_client){.fd = fd, .peer = peer.uid};
         client->idle_at = timestamp_monotonic_ms() + CONTROL_IDLE_MS;
-        buffer_init(&client->input, PREFIX + CONTROL_FRAME_LIMIT + 4096);
-        buffer_init(&client->output, PREFIX + CONTROL_FRAME_LIMIT);
+        buffer_init(&client->input, IPC_HEAD_SIZE + CONTROL_FRAME_LIMIT + 4096);
+        buffer_init(&client->output, IPC_HEAD_SIZE + CONTROL_FRAME_LIMIT);
         return;
     }
     close(fd);
