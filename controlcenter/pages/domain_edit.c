@@ -198,13 +198,6 @@ void page_default_route_form(struct http_request *request, struct http_response 
     page_show(&page, "domains/default_route");
 }
 
-static bool save_default(struct page *page, const json_t *route, struct error *error)
-{
-    return fleet_check_setting(page->application->fleet, DEFAULT_ROUTE, route, error) &&
-           store_setting_put(page->application->store, DEFAULT_ROUTE, route,
-                             page_administrator(page), true, error);
-}
-
 void page_default_route(struct http_request *request, struct http_response *response)
 {
     struct page page;
@@ -213,7 +206,7 @@ void page_default_route(struct http_request *request, struct http_response *resp
     page_open(&page, request, response, "domains");
     form_open(&form, &page);
     cleanup_json json_t *route = route_form_read(&form);
-    if (!form.wrong && save_default(&page, route, &error))
+    if (!form.wrong && page_save_setting(&page, DEFAULT_ROUTE, route, &error))
         page_redirect(&page, "/domains", "saved");
     else
         answer_refused(&form, &error, "domains/default_route");

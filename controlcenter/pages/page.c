@@ -119,6 +119,13 @@ void page_redirect(struct page *page, const char *path, const char *done)
     close_page(page);
 }
 
+bool page_save_setting(struct page *page, const char *key, const json_t *value, struct error *error)
+{
+    struct application *application = page->application;
+    return fleet_check_setting(application->fleet, key, value, error) &&
+           store_setting_put(application->store, key, value, page_administrator(page), true, error);
+}
+
 void page_fail(struct page *page, const struct error *error)
 {
     bool is_away = error->code == ERROR_UNAVAILABLE || error->code == ERROR_TIMEOUT;

@@ -47,6 +47,10 @@ void page_open(struct page *page, struct http_request *request, struct http_resp
 void page_show(struct page *page, const char *template);
 /* 303 to a path of this site, with "?done=WORD" for the notice to show there (may be NULL). */
 void page_redirect(struct page *page, const char *path, const char *done);
+/* Checks a setting of the configuration as every scanner would, and stores it in the name of the
+ * administrator; the scanners are told. */
+bool page_save_setting(struct page *page, const char *key, const json_t *value,
+                       struct error *error);
 /* Answers 404, 503 or 500 for an error of the store; what people need not see goes to the log. */
 void page_fail(struct page *page, const struct error *error);
 
