@@ -83,15 +83,13 @@ static bool reload(void *argument, struct error *error)
 
 /* --- queue --- */
 
-#define UNCONFIGURED_RETRY_MS 1000
-
 static void on_due(void *argument, struct queue_message *message)
 {
     struct program *program = argument;
     struct mta *mta = &program->mta;
     if (!mta->config || !mta->delivery)
-        queue_due_at(mta->queue, message, message->received_at + UNCONFIGURED_RETRY_MS);
-    else if (message->state == QUEUE_TO_BE_SCANNED)
+        return; /* the queue hands it out again */
+    if (message->state == QUEUE_TO_BE_SCANNED)
         intake_rescan(mta->intake, message);
     else
         delivery_take(mta->delivery, message);
