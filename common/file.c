@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -197,4 +198,19 @@ bool file_join(char *path, size_t size, const char *folder, const char *name, st
     if (written < 0 || (size_t)written >= size)
         return error_set(error, ERROR_LIMIT, folder, "the path with %.100s is too long", name);
     return true;
+}
+
+int file_memory_open(const char *name, struct error *error)
+{
+    int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (fd < 0)
+        error_set_errno(error, name, "no file in memory");
+    return fd;
+}
+
+bool file_memory_seal(int fd, struct error *error)
+{
+    int seals = F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL;
+    return fcntl(fd, F_ADD_SEALS, seals) == 0 ||
+           error_set_errno(error, NULL, "cannot seal a file in memory");
 }

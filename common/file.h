@@ -27,6 +27,12 @@ bool file_make_folder(const char *path, mode_t mode, struct error *error);
 /* Joins folder and name into `path`; false (ERROR_LIMIT) where it does not fit. */
 bool file_join(char *path, size_t size, const char *folder, const char *name, struct error *error);
 
+/* An empty file in memory that can be sealed; close-on-exec. -1 with *error. */
+int file_memory_open(const char *name, struct error *error);
+/* From now on nobody can write it, make it longer or shorter, or take this back: fit for a process
+ * that shall only read it. */
+bool file_memory_seal(int fd, struct error *error);
+
 /* Writes all of data to fd, over short writes and EINTR. */
 bool file_write_all(int fd, const void *data, size_t length, struct error *error);
 

@@ -9,12 +9,10 @@
 #include "scanner/mta/policy.h"
 #include "scanner/mta/scan_client.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #define REPLY_SIZE 256
@@ -49,29 +47,30 @@ struct intake_job {
 
 /* --- a descriptor that the engine can only read --- */
 
-static int seal_in_memory(const struct buffer *body)
+static int seal_in_memory(const struct buffer *body, struct error *error)
 {
-    static const int seals = F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL;
-    int fd = memfd_create("message", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (fd < 0)
-        return -1;
-    if (file_write_all(fd, body->data, body->length, NULL) && fcntl(fd, F_ADD_SEALS, seals) == 0 &&
-        lseek(fd, 0, SEEK_SET) == 0)
+    int fd = file_memory_open("message", error);
+    if (fd < 0 ||
+        (file_write_all(fd, body->data, body->length, error) && file_memory_seal(fd, error)))
         return fd;
     close(fd);
     return -1;
 }
 
-static int open_read_only(int fd)
+static int open_read_only(int large, struct error *error)
 {
     char path[64];
-    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-    return open(path, O_RDONLY | O_CLOEXEC);
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", large);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        error_set_errno(error, path, "cannot open a large body");
+    return fd;
 }
 
-static int draft_descriptor(const struct queue_draft *draft)
+static int draft_descriptor(const struct queue_draft *draft, struct error *error)
 {
-    return draft->large_fd >= 0 ? open_read_only(draft->large_fd) : seal_in_memory(&draft->body);
+    return draft->large_fd >= 0 ? open_read_only(draft->large_fd, error)
+                                : seal_in_memory(&draft->body, error);
 }
 
 /* --- jobs --- */
@@ -191,9 +190,11 @@ static void on_verdict(void *argument, const json_t *result)
 static void scan(struct intake_job *job)
 {
     const struct scanner_config *config = job->config->config;
+    struct error error = {0};
+    char text[700];
     struct scan_order order = {
         .id = job->draft.id,
-        .fd = draft_descriptor(&job->draft),
+        .fd = draft_descriptor(&job->draft, &error),
         .size = job->size,
         .seconds = config->engine.scan_seconds,
         .wait_ms = config->scan_wait_seconds * 1000,
@@ -202,7 +203,8 @@ static void scan(struct intake_job *job)
         scan_client_scan(job->intake->mta->scan_client, &order, on_verdict, job);
         return;
     }
-    log_warning("no descriptor for a scan: %s; the message is scanned later", strerror(errno));
+    log_warning("no descriptor for a scan, the message is scanned later: %s",
+                error_text(&error, text, sizeof(text)));
     store(job, QUEUE_TO_BE_SCANNED, NULL);
 }
 

@@ -1,8 +1,9 @@
 /* Reading stored bodies. */
 #include "scanner/mta/queue_private.h"
 
+#include "common/file.h"
+
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -74,16 +75,8 @@ int queue_body_descriptor(struct queue *queue, const struct queue_message *messa
 {
     if (message->large && !message->removed)
         return open_large(queue, message, error);
-    int fd = memfd_create("gatehouse-body", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (fd < 0) {
-        error_set_errno(error, queue->folder, "no memory for a body");
-        return -1;
-    }
-    int seals = F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL;
-    bool good = copy_body(queue, message, fd, error);
-    if (good && fcntl(fd, F_ADD_SEALS, seals) != 0)
-        good = error_set_errno(error, queue->folder, "cannot seal a body");
-    if (good)
+    int fd = file_memory_open("body", error);
+    if (fd < 0 || (copy_body(queue, message, fd, error) && file_memory_seal(fd, error)))
         return fd;
     close(fd);
     return -1;
