@@ -6,6 +6,7 @@
 #include "common/log.h"
 #include "common/timestamp.h"
 #include "scanner/mta/control_requests.h"
+#include "scanner/mta/queue.h"
 
 #include <errno.h>
 #include <event2/buffer.h>
@@ -18,7 +19,6 @@
 
 #define CLIENT_MOST 32
 #define IDLE_SECONDS 120
-#define EVENTS_CHECK_MS 20
 
 struct client {
     struct control *control;
@@ -31,7 +31,7 @@ struct client {
 struct control {
     struct mta *mta;
     struct evconnlistener *listener;
-    struct event *check; /* of those that wait for events */
+    struct event *patience; /* the first of those that wait for events gets an empty answer */
     struct client *clients;
     size_t client_count;
     char *path;
@@ -119,11 +119,34 @@ static bool do_ack(struct client *client, const json_t *request, struct error *e
     return true;
 }
 
-static void check_soon(struct control *control)
+/* Answers those who wait for events where there are some, or where their time has come. */
+static void serve_waiting(struct control *control)
 {
-    struct timeval time = {.tv_usec = EVENTS_CHECK_MS * 1000};
-    if (!event_pending(control->check, EV_TIMEOUT, NULL))
-        event_add(control->check, &time);
+    int64_t next = INT64_MAX;
+    for (struct client *client = control->clients; client; client = client->next) {
+        if (!client->waits)
+            continue;
+        if (control_events_due(control->mta, &client->events))
+            send_events(client);
+        else if (client->events.until < next)
+            next = client->events.until;
+    }
+    if (next == INT64_MAX)
+        return;
+    struct timeval interval = timestamp_interval(next - timestamp_monotonic_ms() + 1);
+    event_add(control->patience, &interval);
+}
+
+static void on_synced(void *argument)
+{
+    serve_waiting(argument);
+}
+
+static void on_patience_over(int fd, short what, void *argument)
+{
+    (void)fd;
+    (void)what;
+    serve_waiting(argument);
 }
 
 static bool do_events(struct client *client, const json_t *request, struct error *error)
@@ -131,10 +154,7 @@ static bool do_events(struct client *client, const json_t *request, struct error
     if (!control_read_events(request, &client->events, error))
         return false;
     client->waits = true;
-    if (control_events_due(client->control->mta, &client->events))
-        send_events(client);
-    else
-        check_soon(client->control);
+    serve_waiting(client->control);
     return true;
 }
 
@@ -160,23 +180,6 @@ static void answer(struct client *client, const char *text, size_t length)
         good = operations[i].run(client, request, &error);
     if (!good)
         send_error(client, &error);
-}
-
-static void on_check(int fd, short what, void *argument)
-{
-    (void)fd;
-    (void)what;
-    struct control *control = argument;
-    bool waiting = false;
-    for (struct client *client = control->clients; client; client = client->next) {
-        if (!client->waits)
-            continue;
-        if (control_events_due(control->mta, &client->events))
-            send_events(client);
-        waiting |= client->waits;
-    }
-    if (waiting)
-        check_soon(control);
 }
 
 /* --- connections --- */
@@ -257,11 +260,12 @@ struct control *control_open(struct mta *mta, const char *path, control_reload r
         abort();
     *control =
         (struct control){.mta = mta, .path = strdup(path), .reload = reload, .argument = argument};
-    control->check = evtimer_new(mta->base, on_check, control);
+    control->patience = evtimer_new(mta->base, on_patience_over, control);
     control->listener = evconnlistener_new(mta->base, on_connection, control,
                                            LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd);
-    if (!control->path || !control->check || !control->listener)
+    if (!control->path || !control->patience || !control->listener)
         abort();
+    queue_log_watch(queue_log_of(mta->queue), on_synced, control);
     return control;
 }
 
@@ -272,7 +276,8 @@ void control_free(struct control *control)
     while (control->clients)
         client_free(control->clients);
     evconnlistener_free(control->listener);
-    event_free(control->check);
+    queue_log_watch(queue_log_of(control->mta->queue), NULL, NULL);
+    event_free(control->patience);
     unlink(control->path);
     free(control->path);
     free(control);

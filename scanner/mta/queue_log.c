@@ -141,6 +141,8 @@ static void on_finished(evutil_socket_t fd, short what, void *argument)
     log->finishing = false;
     if (log->trim_wanted)
         queue_log_trim(log);
+    if (log->watcher)
+        log->watcher(log->watcher_argument);
 }
 
 /* Opening and closing */
@@ -286,6 +288,12 @@ void queue_log_close(struct queue_log *log)
     pthread_cond_destroy(&log->wake);
     pthread_cond_destroy(&log->large_wake);
     free(log);
+}
+
+void queue_log_watch(struct queue_log *log, void (*synced)(void *argument), void *argument)
+{
+    log->watcher = synced;
+    log->watcher_argument = argument;
 }
 
 /* Figures and trimming */

@@ -120,6 +120,10 @@ int queue_log_large_open(struct queue_log *log, struct error *error);
 int queue_log_large_read(struct queue_log *log, const struct message_id *id);
 void queue_log_large_remove(struct queue_log *log, const struct message_id *id);
 
+/* `synced` is called on the loop whenever records came to stable storage, so that nobody has to
+ * look again and again; one watcher at most, NULL for none. */
+void queue_log_watch(struct queue_log *log, void (*synced)(void *argument), void *argument);
+
 /* The stream's identifier (made with the folder), the last event on stable storage, and what the
  * Control Center has. */
 const char *queue_log_stream(const struct queue_log *log);

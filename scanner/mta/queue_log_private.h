@@ -51,6 +51,8 @@ struct queue_log {
     bool thread_runs, large_thread_runs;
     int finished_fd;
     struct event *finished_event;
+    void (*watcher)(void *argument);
+    void *watcher_argument;
 
     /* Where the last reader of events stopped. */
     struct queue_segment *reader_segment;
