@@ -296,4 +296,18 @@ __attribute__((unused)) static uint64_t scene_check_events(struct queue_scene *s
     return scene_check_events_after(scene, 0);
 }
 
+/* For queue_each: every recipient is delivered. */
+__attribute__((unused)) static bool scene_deliver(void *argument, struct queue_message *message)
+{
+    scene_finish(argument, message, QUEUE_RECIPIENT_DELIVERED);
+    return true;
+}
+
+__attribute__((unused)) static void scene_acknowledge_all(struct queue_scene *scene)
+{
+    struct queue_log *log = queue_log_of(scene->queue);
+    scene_settle(scene);
+    queue_log_ack(log, queue_log_last_seq(log));
+}
+
 #endif

@@ -100,19 +100,6 @@ static bool count_deferred(void *argument, struct queue_message *message)
     return true;
 }
 
-static bool finish(void *argument, struct queue_message *message)
-{
-    scene_finish(argument, message, QUEUE_RECIPIENT_DELIVERED);
-    return true;
-}
-
-static void acknowledge_all(struct queue_scene *scene)
-{
-    struct queue_log *log = queue_log_of(scene->queue);
-    scene_settle(scene);
-    queue_log_ack(log, queue_log_last_seq(log));
-}
-
 static void refuses_messages_keeps_the_others_and_goes_on_with_their_states(void **state)
 {
     struct queue_scene *scene = *state;
@@ -137,8 +124,8 @@ static void takes_messages_again_when_there_is_room_again(void **state)
 {
     struct queue_scene *scene = *state;
     accept_until_full(scene);
-    queue_each(scene->queue, finish, scene);
-    acknowledge_all(scene);
+    queue_each(scene->queue, scene_deliver, scene);
+    scene_acknowledge_all(scene);
     scene_run(scene, 300);
     assert_true(queue_has_space(scene->queue, 30000));
     assert_true(accept_waiting(scene, 30000));
@@ -190,7 +177,7 @@ static void frees_old_segments_on_a_full_disk_by_moving_what_is_left_in_them(voi
             if (each != message)
                 scene_finish(scene, each, QUEUE_RECIPIENT_DELIVERED);
         }
-    acknowledge_all(scene);
+    scene_acknowledge_all(scene);
     assert_false(queue_has_space(scene->queue, 1));
     for (int i = 0; i < 30 && !queue_has_space(scene->queue, 1); i++)
         scene_run(scene, 100);

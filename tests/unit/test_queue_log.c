@@ -356,31 +356,18 @@ static void keeps_the_beginning_of_a_long_reply(void **state)
 
 /* Trimming and moving */
 
-static bool finish_all(void *argument, struct queue_message *message)
-{
-    scene_finish(argument, message, QUEUE_RECIPIENT_DELIVERED);
-    return true;
-}
-
-static void acknowledge_all(struct queue_scene *scene)
-{
-    struct queue_log *log = queue_log_of(scene->queue);
-    scene_settle(scene);
-    queue_log_ack(log, queue_log_last_seq(log));
-}
-
 static void keeps_segments_until_their_events_are_acknowledged(void **state)
 {
     struct queue_scene *scene = *state;
     for (int i = 0; i < 40; i++)
         scene_accept(scene, "alice@example.org", 1, 8000, 0);
-    queue_each(scene->queue, finish_all, scene);
+    queue_each(scene->queue, scene_deliver, scene);
     scene_settle(scene);
     assert_true(segment_count(scene) > 4);
     assert_int_equal(scene_check_events(scene), 80);
     scene_reopen(scene);
     assert_true(segment_count(scene) > 4);
-    acknowledge_all(scene);
+    scene_acknowledge_all(scene);
     assert_int_equal(segment_count(scene), 1);
     scene_reopen(scene);
     assert_int_equal(queue_log_last_seq(queue_log_of(scene->queue)), 80);
@@ -396,7 +383,7 @@ static void reads_on_when_the_segment_being_read_has_gone(void **state)
     struct queue_log *log = queue_log_of(scene->queue);
     for (int i = 0; i < 40; i++)
         scene_accept(scene, "alice@example.org", 1, 8000, 0);
-    queue_each(scene->queue, finish_all, scene);
+    queue_each(scene->queue, scene_deliver, scene);
     scene_settle(scene);
     int before = segment_count(scene);
     for (uint64_t after = 0; after < 80; after += 4) {
@@ -423,11 +410,11 @@ static void does_not_trim_before_a_final_state_is_on_stable_storage(void **state
         scene_accept(scene, "alice@example.org", 1, 8000, 0);
     queue_log_ack(queue_log_of(scene->queue), 21);
     int before = segment_count(scene);
-    queue_each(scene->queue, finish_all, scene);
+    queue_each(scene->queue, scene_deliver, scene);
     queue_log_trim(queue_log_of(scene->queue));
     assert_int_equal(segment_count(scene), before);
     assert_int_equal(scene_large_files(scene), 1);
-    acknowledge_all(scene);
+    scene_acknowledge_all(scene);
     assert_int_equal(segment_count(scene), 1);
     assert_int_equal(scene_large_files(scene), 0);
     assert_null(queue_find(scene->queue, &id));
@@ -445,7 +432,7 @@ static void moves_messages_that_stay_so_that_the_log_stays_small(void **state)
     for (int i = 0; i < 300; i++) {
         struct message_id id = scene_accept(scene, "bob@example.org", 1, 8000, 0);
         scene_finish(scene, queue_find(scene->queue, &id), QUEUE_RECIPIENT_DELIVERED);
-        acknowledge_all(scene);
+        scene_acknowledge_all(scene);
         queue_compact(scene->queue);
     }
     scene_settle(scene);
@@ -476,11 +463,11 @@ static void forgets_a_message_that_was_removed_while_it_was_being_moved(void **s
         struct message_id other = scene_accept(scene, "bob@example.org", 1, 8000, 0);
         scene_finish(scene, queue_find(scene->queue, &other), QUEUE_RECIPIENT_DELIVERED);
     }
-    acknowledge_all(scene);
+    scene_acknowledge_all(scene);
     queue_compact(scene->queue);
     assert_int_equal(scene->queue->moves_in_flight, 1);
     scene_finish(scene, queue_find(scene->queue, &id), QUEUE_RECIPIENT_DELIVERED);
-    acknowledge_all(scene);
+    scene_acknowledge_all(scene);
     assert_int_equal(scene->queue->moves_in_flight, 0);
     assert_int_equal(segment_count(scene), 1);
     assert_int_equal(scene->queue->live_bytes, 0);
