@@ -54,13 +54,23 @@ json_t *fleet_smtp_settings(const char *inbound, const char *outbound, struct er
  * Nothing is stored.
  *
  * fleet_check_setting takes the keys that go into documents: "policy.malware", "default_route",
- * "engine", and "smtp.common" (checked together with the settings of every scanner). */
+ * "engine", "bounce_protection", "directory.sources", and "smtp.common" (checked together with the
+ * settings of every scanner). */
 bool fleet_check_setting(struct fleet *fleet, const char *key, const json_t *value,
                          struct error *error);
 bool fleet_check_domain(struct fleet *fleet, const char *name, const json_t *route,
                         struct error *error);
 /* A scanner's own settings, merged over "smtp.common". */
 bool fleet_check_smtp(struct fleet *fleet, const json_t *smtp, struct error *error);
+
+/* Asks a process of a scanner and waits for its answer, up to `wait_ms`; any Control Center on the
+ * database may be the one that the scanner is connected to. `target` is the process whose socket
+ * gets `request` (docs/architecture.md): "mta", "engine-control", "supervisor" or "directory".
+ * Returns the reply (the caller owns it), or NULL: ERROR_NOT_FOUND where there is no such scanner,
+ * ERROR_TIMEOUT where no answer came in time (it may still be carried out), ERROR_INVALID with the
+ * reason where the process refused ({"ok":false}). */
+json_t *fleet_ask(struct fleet *fleet, const char *scanner_id, const char *target,
+                  const json_t *request, int wait_ms, struct error *error);
 
 /* --- what main.c uses --- */
 

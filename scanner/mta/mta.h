@@ -13,10 +13,11 @@ struct mta {
     struct config_ref *config; /* the one that runs; replaced by a reload, so take a reference to
                                   keep one over an event */
     struct queue *queue;       /* queue.h */
-    struct scan_client *scan_client; /* scan_client.h */
-    struct intake *intake;           /* intake.h */
-    struct delivery *delivery;       /* delivery.h */
-    struct smtp_server *smtp_server; /* smtp_server.h */
+    struct scan_client *scan_client;    /* scan_client.h */
+    struct directory_client *directory; /* directory_client.h */
+    struct intake *intake;              /* intake.h */
+    struct delivery *delivery;          /* delivery.h */
+    struct smtp_server *smtp_server;    /* smtp_server.h */
 };
 
 #endif

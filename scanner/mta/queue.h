@@ -68,7 +68,7 @@ struct queue_recipient {
     const char *address;
     const char *original; /* ORCPT as given (xtext), or NULL */
     char *reply;          /* of the last attempt, or NULL */
-    char *route;          /* an administrator's own route for it ("host:port"), or NULL */
+    char *route; /* its own one, by an administrator or the directory ("host:port"), or NULL */
     int64_t next_attempt; /* milliseconds since 1970 */
     uint32_t attempts;
     uint8_t state;
@@ -102,6 +102,7 @@ struct queue_message {
 struct queue_draft_recipient {
     const char *address, *original;
     uint8_t notify;
+    const char *route; /* its own one, as queue_recipient.route, or NULL */
 };
 
 struct queue_draft {
