@@ -1,11 +1,14 @@
 #include "common/config_private.h"
 
+#include "common/cleanup.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 #define MOST_DOMAINS 100000
 #define MOST_RELAYS 16
 #define SMTP_PORT 25
+#define PASSWORD_SIZE 256
 
 /* --- routes --- */
 
@@ -68,11 +71,42 @@ static bool read_relays(const json_t *value, const struct json_place *place,
     return true;
 }
 
+static bool read_password(const json_t *value, const struct json_place *place,
+                          struct config_route *route, struct error *error)
+{
+    if (!config_read_text(value, place, "user", ADDRESS_SIZE, &route->user, error) ||
+        !config_read_text(value, place, "password", PASSWORD_SIZE, &route->password, error))
+        return false;
+    if (!route->user != !route->password || (route->user && !*route->user))
+        return json_place_error(place, "user", error, "user and password belong together");
+    return true;
+}
+
+static bool read_relay_route(const json_t *value, const struct json_place *place,
+                             struct config_route *route, struct error *error)
+{
+    static const char *const known[] = {"kind", "relays",   "balance", "mx",
+                                        "user", "password", "tls",     NULL};
+    static const char *const balances[] = {"failover", "share", NULL};
+    int balance;
+    route->kind = CONFIG_ROUTE_RELAY;
+    if (!config_check_members(value, place, known, error) ||
+        !read_relays(value, place, route, error) ||
+        !config_read_choice(value, place, "balance", balances, &balance, error) ||
+        !json_get_bool_or(value, place, "mx", false, &route->mx, error) ||
+        !config_read_delivery_tls(value, place, "tls", CONFIG_DELIVERY_TLS_INHERIT, &route->tls,
+                                  error) ||
+        !read_password(value, place, route, error))
+        return false;
+    route->share = balance == 1;
+    return !route->user || route->tls != CONFIG_DELIVERY_TLS_OFF ||
+           json_place_error(place, "tls", error, "must not be off where there is a password");
+}
+
 bool config_read_route(const json_t *value, const struct json_place *place,
                        struct config_route *route, struct error *error)
 {
     static const char *const known_mx[] = {"kind", NULL};
-    static const char *const known_relay[] = {"kind", "relays", NULL};
     const char *kind;
     if (!json_get_text(value, place, "kind", 32, &kind, error))
         return false;
@@ -82,9 +116,16 @@ bool config_read_route(const json_t *value, const struct json_place *place,
     }
     if (strcmp(kind, "relay") != 0)
         return json_place_error(place, "kind", error, "must be mx or relay");
-    route->kind = CONFIG_ROUTE_RELAY;
-    return config_check_members(value, place, known_relay, error) &&
-           read_relays(value, place, route, error);
+    return read_relay_route(value, place, route, error);
+}
+
+void config_free_route(struct config_route *route)
+{
+    free(route->relays);
+    free(route->user);
+    if (route->password)
+        explicit_bzero(route->password, strlen(route->password));
+    free(route->password);
 }
 
 /* --- domains --- */
@@ -101,64 +142,67 @@ static bool read_name(const json_t *value, const struct json_place *place, char 
     return !reason || json_place_error(place, "name", error, "must be a domain: %s", reason);
 }
 
+static bool read_alias_of(const json_t *value, const struct json_place *place,
+                          struct config_domain *domain, struct error *error)
+{
+    char normal[DOMAIN_SIZE];
+    const char *text;
+    if (!json_object_get(value, "alias_of"))
+        return true;
+    if (!json_get_text(value, place, "alias_of", DOMAIN_SIZE, &text, error))
+        return false;
+    const char *reason = domain_normalise(text, true, normal);
+    if (reason)
+        return json_place_error(place, "alias_of", error, "must be a domain: %s", reason);
+    domain->alias_of = strdup(normal);
+    return domain->alias_of || error_set(error, ERROR_INTERNAL, NULL, "out of memory");
+}
+
 static bool read_domain(const json_t *value, const struct json_place *place,
                         struct config_domain *domain, struct error *error)
 {
-    static const char *const known[] = {"name", "route", NULL};
+    static const char *const known[] = {"name", "route", "alias_of", "recipients", NULL};
+    static const char *const recipients[] = {"any", "reject", "drop", NULL};
     struct json_place route = {.parent = place, .name = "route"};
     const json_t *route_value;
-    return read_name(value, place, domain->name, error) &&
-           json_get_object(value, place, "route", true, &route_value, error) &&
-           config_read_route(route_value, &route, &domain->route, error) &&
-           config_check_members(value, place, known, error);
+    int choice;
+    if (!read_name(value, place, domain->name, error) ||
+        !json_get_object(value, place, "route", true, &route_value, error) ||
+        !config_read_route(route_value, &route, &domain->route, error) ||
+        !read_alias_of(value, place, domain, error) ||
+        !config_read_choice(value, place, "recipients", recipients, &choice, error))
+        return false;
+    domain->recipients = (enum config_recipients)choice;
+    return config_check_members(value, place, known, error);
 }
 
-/* Orders by name, and by the place in the document among the same names. */
-static int compare_domains(const void *a, const void *b)
+/* Keys keep the place in the document, so that errors can name it after the sort. */
+static bool sort_domains(struct scanner_config *config, struct config_key *keys,
+                         struct error *error)
 {
-    const struct config_domain *first = *(const struct config_domain *const *)a;
-    const struct config_domain *second = *(const struct config_domain *const *)b;
-    int order = strcmp(first->name, second->name);
-    return order ? order : (first > second) - (first < second);
+    struct json_place list = {.name = "domains"};
+    size_t count = config->domain_count;
+    for (size_t i = 0; i < count; i++)
+        keys[i] = (struct config_key){config->domains[i].name, i};
+    return config_sort_keys(keys, count, &list, "name", error) &&
+           config_sort_elements(config->domains, count, sizeof(*config->domains), keys, error);
 }
 
-static bool check_unique(const struct config_domain *const *order, size_t count,
-                         const struct config_domain *domains, struct error *error)
+/* After the sort: the key's text has moved, its index has not. */
+static bool check_aliases(const struct scanner_config *config, const struct config_key *keys,
+                          struct error *error)
 {
-    for (size_t i = 1; i < count; i++) {
-        if (strcmp(order[i - 1]->name, order[i]->name) != 0)
-            continue;
-        struct json_place list = {.name = "domains"};
-        struct json_place element = {.parent = &list, .index = (size_t)(order[i] - domains)};
-        return json_place_error(&element, "name", error, "%s is also domains[%zu]", order[i]->name,
-                                (size_t)(order[i - 1] - domains));
+    struct json_place list = {.name = "domains"};
+    for (size_t i = 0; i < config->domain_count; i++) {
+        struct json_place element = {.parent = &list, .index = keys[i].index};
+        const char *target = config->domains[i].alias_of;
+        if (target && strcmp(target, config->domains[i].name) == 0)
+            return json_place_error(&element, "alias_of", error, "is the domain itself");
+        if (target && !config_find_domain(config, target))
+            return json_place_error(&element, "alias_of", error, "%s is not a local domain",
+                                    target);
     }
     return true;
-}
-
-/* Sorts pointers, which are cheap to move and still tell the place in the document. */
-static bool sort_domains(struct scanner_config *config, struct error *error)
-{
-    size_t count = config->domain_count;
-    const struct config_domain **order = config_allocate(count, sizeof(*order), error);
-    struct config_domain *sorted = config_allocate(count, sizeof(*sorted), error);
-    bool ok = order && sorted;
-    for (size_t i = 0; ok && i < count; i++)
-        order[i] = &config->domains[i];
-    if (ok) {
-        qsort(order, count, sizeof(*order), compare_domains);
-        ok = check_unique(order, count, config->domains, error);
-    }
-    for (size_t i = 0; ok && i < count; i++)
-        sorted[i] = *order[i];
-    if (ok) {
-        free(config->domains);
-        config->domains = sorted;
-        sorted = NULL;
-    }
-    free(sorted);
-    free(order);
-    return ok;
 }
 
 bool config_read_domains(const json_t *document, struct scanner_config *config, struct error *error)
@@ -177,5 +221,6 @@ bool config_read_domains(const json_t *document, struct scanner_config *config, 
         if (!read_domain(json_array_get(array, i), &element, &config->domains[i], error))
             return false;
     }
-    return sort_domains(config, error);
+    cleanup_free struct config_key *keys = config_allocate(count, sizeof(*keys), error);
+    return keys && sort_domains(config, keys, error) && check_aliases(config, keys, error);
 }

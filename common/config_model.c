@@ -1,4 +1,4 @@
-#include "common/config_model.h"
+#include "common/config_private.h"
 
 #include "common/cleanup.h"
 #include "common/file.h"
@@ -47,24 +47,33 @@ const struct config_domain *config_find_domain(const struct scanner_config *conf
                    compare_name);
 }
 
+static void free_server(struct config_smtp_server *server)
+{
+    free(server->listeners);
+    free(server->allowed_networks);
+    free(server->proxies.networks);
+    free(server->xclient.networks);
+}
+
 void config_free(struct scanner_config *config)
 {
     if (!config)
         return;
-    for (size_t i = 0; i < config->domain_count; i++)
-        free(config->domains[i].route.relays);
+    for (size_t i = 0; i < config->domain_count; i++) {
+        config_free_route(&config->domains[i].route);
+        free(config->domains[i].alias_of);
+    }
     free(config->domains);
-    free(config->default_route.relays);
-    free(config->inbound.listeners);
-    free(config->inbound.allowed_networks);
-    free(config->outbound.listeners);
-    free(config->outbound.allowed_networks);
+    config_free_route(&config->default_route);
+    config_free_addresses(config);
+    config_free_directory(&config->directory);
+    free_server(&config->inbound);
+    free_server(&config->outbound);
     free(config->tls_certificate);
     if (config->tls_key)
         explicit_bzero(config->tls_key, strlen(config->tls_key));
     free(config->tls_key);
-    free(config->delivery.retry_seconds);
-    free(config->delivery.dns_servers);
+    config_free_delivery(&config->delivery);
     free(config);
 }
 

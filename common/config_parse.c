@@ -4,6 +4,8 @@
 #include "common/message_id.h"
 #include "common/timestamp.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define NUMBER(name, least, most, fallback)                                                        \
@@ -49,6 +51,75 @@ void *config_allocate(size_t count, size_t size, struct error *error)
     if (!memory)
         error_set(error, ERROR_INTERNAL, NULL, "out of memory");
     return memory;
+}
+
+bool config_read_text(const json_t *object, const struct json_place *place, const char *name,
+                      size_t most, char **text, struct error *error)
+{
+    const char *value;
+    if (!json_object_get(object, name))
+        return true;
+    if (!json_get_text(object, place, name, most, &value, error))
+        return false;
+    *text = strdup(value);
+    return *text || error_set(error, ERROR_INTERNAL, NULL, "out of memory");
+}
+
+bool config_read_choice(const json_t *object, const struct json_place *place, const char *name,
+                        const char *const *names, int *choice, struct error *error)
+{
+    const char *text;
+    char known[128] = "";
+    size_t length = 0;
+    if (!json_get_text_or(object, place, name, 32, names[0], &text, error))
+        return false;
+    for (*choice = 0; names[*choice]; (*choice)++) {
+        if (strcmp(text, names[*choice]) == 0)
+            return true;
+        length += (size_t)snprintf(known + length, sizeof(known) - length, "%s%s",
+                                   *choice == 0         ? ""
+                                   : names[*choice + 1] ? ", "
+                                                        : " or ",
+                                   names[*choice]);
+    }
+    return json_place_error(place, name, error, "must be %s", known);
+}
+
+/* --- lists without repetitions --- */
+
+/* Orders by key, and by the place in the document among the same keys. */
+static int compare_keys(const void *a, const void *b)
+{
+    const struct config_key *first = a, *second = b;
+    int order = strcmp(first->key, second->key);
+    return order ? order : (first->index > second->index) - (first->index < second->index);
+}
+
+bool config_sort_keys(struct config_key *keys, size_t count, const struct json_place *place,
+                      const char *member, struct error *error)
+{
+    qsort(keys, count, sizeof(*keys), compare_keys);
+    for (size_t i = 1; i < count; i++) {
+        if (strcmp(keys[i - 1].key, keys[i].key) != 0)
+            continue;
+        struct json_place element = {.parent = place, .index = keys[i].index};
+        return json_place_error(&element, member, error, "%s is also %s[%zu]", keys[i].key,
+                                place->name, keys[i - 1].index);
+    }
+    return true;
+}
+
+bool config_sort_elements(void *elements, size_t count, size_t size, const struct config_key *keys,
+                          struct error *error)
+{
+    char *sorted = config_allocate(count, size, error);
+    if (!sorted)
+        return false;
+    for (size_t i = 0; i < count; i++)
+        memcpy(sorted + i * size, (char *)elements + keys[i].index * size, size);
+    memcpy(elements, sorted, count * size);
+    free(sorted);
+    return true;
 }
 
 static bool read_scanner_id(const json_t *document, struct scanner_config *config,
@@ -161,16 +232,19 @@ static bool read_default_route(const json_t *document, struct scanner_config *co
 static bool read_document(const json_t *document, struct scanner_config *config,
                           struct error *error)
 {
-    static const char *const known[] = {"format",    "version", "scanner_id", "issued_at",
-                                        "host_name", "smtp",    "domains",    "default_route",
-                                        "policies",  "engine",  NULL};
+    static const char *const known[] = {
+        "format",   "version",       "scanner_id", "issued_at",   "host_name",         "smtp",
+        "domains",  "default_route", "aliases",    "masquerades", "bounce_protection", "directory",
+        "policies", "engine",        NULL};
     if (!json_is_object(document))
         return json_place_error(NULL, NULL, error, "the document must be an object");
     return config_check_members(document, NULL, known, error) &&
            read_head(document, config, error) && config_read_smtp(document, config, error) &&
            config_read_domains(document, config, error) &&
-           read_default_route(document, config, error) && read_policies(document, config, error) &&
-           read_engine(document, config, error);
+           read_default_route(document, config, error) &&
+           config_read_addresses(document, config, error) &&
+           config_read_directory(document, config, error) &&
+           read_policies(document, config, error) && read_engine(document, config, error);
 }
 
 struct scanner_config *config_parse(const char *document, size_t length, struct error *error)

@@ -24,12 +24,46 @@ bool config_read_numbers(const json_t *object, const struct json_place *place,
 /* Zeroed memory for `count` elements; never NULL for 0. NULL with *error when memory ran out. */
 void *config_allocate(size_t count, size_t size, struct error *error);
 
+/* A copy of the text of member `name`, or NULL where it is missing; false with *error where it is
+ * longer than `most` bytes with its NUL, or when memory ran out. */
+bool config_read_text(const json_t *object, const struct json_place *place, const char *name,
+                      size_t most, char **text, struct error *error);
+
+/* Reads the list of networks `name`; missing is empty. */
+bool config_read_networks(const json_t *object, const struct json_place *place, const char *name,
+                          struct config_networks *networks, struct error *error);
+
+/* Reads a TLS demand of deliveries; a missing member takes `fallback`. */
+bool config_read_delivery_tls(const json_t *object, const struct json_place *place,
+                              const char *name, enum config_delivery_tls fallback,
+                              enum config_delivery_tls *tls, struct error *error);
+
+/* Which of `names` (ends with NULL) the member's text is; a missing one is the first. */
+bool config_read_choice(const json_t *object, const struct json_place *place, const char *name,
+                        const char *const *names, int *choice, struct error *error);
+
+/* An element of a list and its place in the document, to sort lists whose keys may not repeat. */
+struct config_key {
+    const char *key;
+    size_t index;
+};
+/* Sorts the keys, and refuses a list (`place`) in which one stands twice. `member` names it. */
+bool config_sort_keys(struct config_key *keys, size_t count, const struct json_place *place,
+                      const char *member, struct error *error);
+/* Puts the `count` elements of `size` bytes at `elements` into the order of the keys. */
+bool config_sort_elements(void *elements, size_t count, size_t size, const struct config_key *keys,
+                          struct error *error);
+
 /* Reads `smtp` of the document. What was allocated before a failure is freed by config_free. */
 bool config_read_smtp(const json_t *document, struct scanner_config *config, struct error *error);
 
 /* Reads `smtp.tls`; without it both texts stay NULL. */
 bool config_read_tls(const json_t *smtp, const struct json_place *smtp_place,
                      struct scanner_config *config, struct error *error);
+/* Reads `smtp.delivery` (config_delivery.c). */
+bool config_read_delivery(const json_t *smtp, const struct json_place *smtp_place,
+                          struct config_delivery *delivery, struct error *error);
+void config_free_delivery(struct config_delivery *delivery);
 /* Reads `tls` of a server. */
 bool config_read_tls_mode(const json_t *server, const struct json_place *place,
                           bool has_certificate, enum config_tls_mode *mode, struct error *error);
@@ -37,6 +71,19 @@ bool config_read_tls_mode(const json_t *server, const struct json_place *place,
 /* Reads the route that is the value at `place`. */
 bool config_read_route(const json_t *value, const struct json_place *place,
                        struct config_route *route, struct error *error);
+
+void config_free_route(struct config_route *route);
+
+/* Reads `aliases`, `masquerades` and `bounce_protection` (config_addresses.c), after the domains.
+ */
+bool config_read_addresses(const json_t *document, struct scanner_config *config,
+                           struct error *error);
+void config_free_addresses(struct scanner_config *config);
+
+/* Reads `directory` (config_directory.c). */
+bool config_read_directory(const json_t *document, struct scanner_config *config,
+                           struct error *error);
+void config_free_directory(struct config_directory *directory);
 
 /* Reads `domains` of the document: sorted, none twice. */
 bool config_read_domains(const json_t *document, struct scanner_config *config,

@@ -5,10 +5,8 @@
 
 #define MOST_LISTENERS 64
 #define MOST_NETWORKS 1000
-#define MOST_RETRIES 100
-#define MOST_DNS_SERVERS 8
+#define MOST_RATE 10000000
 #define WEEK_SECONDS 604800
-#define MONTH_SECONDS 2592000
 #define LEAST_MESSAGE_BYTES 1024
 #define MOST_MESSAGE_BYTES (1 << 30)
 #define DEFAULT_MESSAGE_BYTES 52428800
@@ -18,9 +16,9 @@
     {                                                                                              \
 #name, least, most, fallback, offsetof(struct config_smtp_server, name)                    \
     }
-#define DELIVERY_NUMBER(name, least, most, fallback)                                               \
+#define RATE(name)                                                                                 \
     {                                                                                              \
-#name, least, most, fallback, offsetof(struct config_delivery, name)                       \
+#name, 0, MOST_RATE, 0, offsetof(struct config_rates, name)                                \
     }
 
 /* --- listeners --- */
@@ -28,7 +26,7 @@
 static bool read_listener(const json_t *value, const struct json_place *place, bool has_certificate,
                           struct config_listener *listener, struct error *error)
 {
-    static const char *const known[] = {"address", "port", "implicit_tls", NULL};
+    static const char *const known[] = {"address", "port", "implicit_tls", "proxy_protocol", NULL};
     const char *address;
     int64_t port;
     if (!json_get_text(value, place, "address", IP_TEXT_SIZE, &address, error))
@@ -36,7 +34,8 @@ static bool read_listener(const json_t *value, const struct json_place *place, b
     if (!ip_parse(address, &listener->address))
         return json_place_error(place, "address", error, "must be an IP address");
     if (!json_get_integer(value, place, "port", 1, 65535, &port, error) ||
-        !json_get_bool_or(value, place, "implicit_tls", false, &listener->implicit_tls, error))
+        !json_get_bool_or(value, place, "implicit_tls", false, &listener->implicit_tls, error) ||
+        !json_get_bool_or(value, place, "proxy_protocol", false, &listener->proxy_protocol, error))
         return false;
     if (listener->implicit_tls && !has_certificate)
         return json_place_error(place, "implicit_tls", error, "needs the certificate in smtp.tls");
@@ -84,7 +83,7 @@ static bool read_listeners(const json_t *object, const struct json_place *place,
     return true;
 }
 
-/* --- networks and addresses --- */
+/* --- networks --- */
 
 static bool is_repeated(const struct ip_network *networks, size_t index)
 {
@@ -94,70 +93,116 @@ static bool is_repeated(const struct ip_network *networks, size_t index)
     return false;
 }
 
-static bool read_networks(const json_t *object, const struct json_place *place,
-                          struct config_smtp_server *server, struct error *error)
+bool config_read_networks(const json_t *object, const struct json_place *place, const char *name,
+                          struct config_networks *networks, struct error *error)
 {
-    struct json_place list = {.parent = place, .name = "allowed_networks"};
+    struct json_place list = {.parent = place, .name = name};
     const json_t *array;
-    if (!json_get_array(object, place, "allowed_networks", false, MOST_NETWORKS, &array, error))
+    if (!json_get_array(object, place, name, false, MOST_NETWORKS, &array, error))
         return false;
     size_t count = json_array_size(array);
-    server->allowed_networks = config_allocate(count, sizeof(*server->allowed_networks), error);
-    if (!server->allowed_networks)
+    networks->networks = config_allocate(count, sizeof(*networks->networks), error);
+    if (!networks->networks)
         return false;
-    for (size_t i = 0; i < count; i++, server->allowed_network_count++) {
+    for (size_t i = 0; i < count; i++, networks->count++) {
         struct json_place element = {.parent = &list, .index = i};
         const char *text = json_string_value(json_array_get(array, i));
-        if (!text || !ip_network_parse(text, &server->allowed_networks[i]))
+        if (!text || !ip_network_parse(text, &networks->networks[i]))
             return json_place_error(&element, NULL, error,
                                     "must be a network such as 192.0.2.0/24, no host bits set");
-        if (is_repeated(server->allowed_networks, i))
+        if (is_repeated(networks->networks, i))
             return json_place_error(&element, NULL, error, "the same network stands here twice");
     }
     return true;
 }
 
-static bool read_dns_servers(const json_t *object, const struct json_place *place,
-                             struct config_delivery *delivery, struct error *error)
+static bool read_all_networks(const json_t *object, const struct json_place *place,
+                              struct config_smtp_server *server, struct error *error)
 {
-    struct json_place list = {.parent = place, .name = "dns_servers"};
-    const json_t *array = NULL;
-    if (object &&
-        !json_get_array(object, place, "dns_servers", false, MOST_DNS_SERVERS, &array, error))
-        return false;
-    size_t count = json_array_size(array);
-    delivery->dns_servers = config_allocate(count, sizeof(*delivery->dns_servers), error);
-    if (!delivery->dns_servers)
-        return false;
-    for (size_t i = 0; i < count; i++, delivery->dns_server_count++) {
-        struct json_place element = {.parent = &list, .index = i};
-        const char *text = json_string_value(json_array_get(array, i));
-        if (!text || !ip_parse(text, &delivery->dns_servers[i]))
-            return json_place_error(&element, NULL, error, "must be an IP address");
-        for (size_t j = 0; j < i; j++)
-            if (memcmp(&delivery->dns_servers[i], &delivery->dns_servers[j],
-                       sizeof(struct ip_address)) == 0)
-                return json_place_error(&element, NULL, error, "the same server stands here twice");
-    }
-    return true;
+    struct config_networks allowed = {0};
+    bool ok = config_read_networks(object, place, "allowed_networks", &allowed, error);
+    server->allowed_networks = allowed.networks;
+    server->allowed_network_count = allowed.count;
+    return ok && config_read_networks(object, place, "proxy_networks", &server->proxies, error) &&
+           config_read_networks(object, place, "xclient_networks", &server->xclient, error);
 }
 
 /* --- servers --- */
 
-static bool read_server(const json_t *smtp, const struct json_place *smtp_place, const char *name,
-                        bool has_certificate, const struct config_smtp_server *other,
-                        struct config_smtp_server *server, struct error *error)
+static bool read_rates(const json_t *server, const struct json_place *server_place,
+                       struct config_rates *rates, struct error *error)
 {
-    static const char *const known[] = {"listeners",
-                                        "max_message_bytes",
-                                        "max_recipients",
-                                        "max_sessions",
-                                        "max_sessions_per_ip",
-                                        "max_errors",
-                                        "idle_seconds",
-                                        "allowed_networks",
-                                        "tls",
+    static const char *const known[] = {"connections_per_minute",
+                                        "messages_per_minute",
+                                        "recipients_per_minute",
+                                        "sender_messages_per_hour",
+                                        "sender_recipients_per_hour",
+                                        "recipient_messages_per_hour",
                                         NULL};
+    static const struct config_number numbers[] = {
+        RATE(connections_per_minute),     RATE(messages_per_minute),
+        RATE(recipients_per_minute),      RATE(sender_messages_per_hour),
+        RATE(sender_recipients_per_hour), RATE(recipient_messages_per_hour),
+    };
+    struct json_place place = {.parent = server_place, .name = "rates"};
+    const json_t *object;
+    return json_get_object(server, server_place, "rates", false, &object, error) &&
+           (!object || config_check_members(object, &place, known, error)) &&
+           config_read_numbers(object, &place, numbers, COUNT_OF(numbers), rates, error);
+}
+
+static bool read_harvest(const json_t *server, const struct json_place *server_place,
+                         struct config_harvest *harvest, struct error *error)
+{
+    static const char *const known[] = {"unknown_recipients", "window_seconds", "block_seconds",
+                                        NULL};
+    static const struct config_number numbers[] = {
+        {"unknown_recipients", 0, MOST_RATE, 20,
+         offsetof(struct config_harvest, unknown_recipients)},
+        {"window_seconds", 1, WEEK_SECONDS, 600, offsetof(struct config_harvest, window_seconds)},
+        {"block_seconds", 1, WEEK_SECONDS, 3600, offsetof(struct config_harvest, block_seconds)},
+    };
+    struct json_place place = {.parent = server_place, .name = "harvest"};
+    const json_t *object;
+    return json_get_object(server, server_place, "harvest", false, &object, error) &&
+           (!object || config_check_members(object, &place, known, error)) &&
+           config_read_numbers(object, &place, numbers, COUNT_OF(numbers), harvest, error);
+}
+
+static bool read_auth(const json_t *server, const struct json_place *place, bool has_certificate,
+                      enum config_auth *auth, struct error *error)
+{
+    static const char *const names[] = {"off", "optional", "required", NULL};
+    int choice;
+    if (!config_read_choice(server, place, "auth", names, &choice, error))
+        return false;
+    *auth = (enum config_auth)choice;
+    return choice == CONFIG_AUTH_OFF || has_certificate ||
+           json_place_error(place, "auth", error,
+                            "needs the certificate in smtp.tls: passwords travel in TLS alone");
+}
+
+static bool read_server(const json_t *smtp, const struct json_place *smtp_place, const char *name,
+                        const char *own_member, bool has_certificate,
+                        const struct config_smtp_server *other, struct config_smtp_server *server,
+                        struct error *error)
+{
+    const char *const known[] = {"listeners",
+                                 "max_message_bytes",
+                                 "max_recipients",
+                                 "max_sessions",
+                                 "max_errors",
+                                 "idle_seconds",
+                                 "allowed_networks",
+                                 "max_sessions_per_ip",
+                                 "tls",
+                                 "proxy_networks",
+                                 "xclient_networks",
+                                 "accept",
+                                 "deliver",
+                                 "rates",
+                                 own_member,
+                                 NULL};
     static const struct config_number numbers[] = {
         SERVER_NUMBER(max_recipients, 1, 100000, 1000),
         SERVER_NUMBER(max_sessions, 1, 100000, 1000),
@@ -175,72 +220,29 @@ static bool read_server(const json_t *smtp, const struct json_place *smtp_place,
                                MOST_MESSAGE_BYTES, DEFAULT_MESSAGE_BYTES,
                                &server->max_message_bytes, error) &&
            config_read_numbers(object, &place, numbers, COUNT_OF(numbers), server, error) &&
-           read_networks(object, &place, server, error);
+           json_get_bool_or(object, &place, "accept", true, &server->accept, error) &&
+           json_get_bool_or(object, &place, "deliver", true, &server->deliver, error) &&
+           read_rates(object, &place, &server->rates, error) &&
+           read_all_networks(object, &place, server, error);
 }
 
-/* --- delivery --- */
-
-static bool default_retries(struct config_delivery *delivery, struct error *error)
+static bool read_inbound(const json_t *smtp, const struct json_place *place,
+                         struct scanner_config *config, struct error *error)
 {
-    static const int seconds[] = {300, 900, 1800, 3600};
-    delivery->retry_seconds = config_allocate(COUNT_OF(seconds), sizeof(int), error);
-    if (!delivery->retry_seconds)
-        return false;
-    memcpy(delivery->retry_seconds, seconds, sizeof(seconds));
-    delivery->retry_count = COUNT_OF(seconds);
-    return true;
+    struct json_place server = {.parent = place, .name = "inbound"};
+    return read_server(smtp, place, "inbound", "harvest", config->tls_key, &config->outbound,
+                       &config->inbound, error) &&
+           read_harvest(json_object_get(smtp, "inbound"), &server, &config->inbound.harvest, error);
 }
 
-static bool read_retries(const json_t *object, const struct json_place *place,
-                         struct config_delivery *delivery, struct error *error)
+static bool read_outbound(const json_t *smtp, const struct json_place *place,
+                          struct scanner_config *config, struct error *error)
 {
-    struct json_place list = {.parent = place, .name = "retry_seconds"};
-    const json_t *array = NULL;
-    if (object &&
-        !json_get_array(object, place, "retry_seconds", false, MOST_RETRIES, &array, error))
-        return false;
-    if (!array)
-        return default_retries(delivery, error);
-    size_t count = json_array_size(array);
-    if (count == 0)
-        return json_place_error(&list, NULL, error, "must have at least one element");
-    delivery->retry_seconds = config_allocate(count, sizeof(int), error);
-    if (!delivery->retry_seconds)
-        return false;
-    for (size_t i = 0; i < count; i++, delivery->retry_count++) {
-        struct json_place element = {.parent = &list, .index = i};
-        const json_t *value = json_array_get(array, i);
-        json_int_t seconds = json_integer_value(value);
-        if (!json_is_integer(value) || seconds < 1 || seconds > WEEK_SECONDS)
-            return json_place_error(&element, NULL, error, "must be a whole number from 1 to %d",
-                                    WEEK_SECONDS);
-        delivery->retry_seconds[i] = (int)seconds;
-    }
-    return true;
-}
-
-static bool read_delivery(const json_t *smtp, const struct json_place *smtp_place,
-                          struct config_delivery *delivery, struct error *error)
-{
-    static const char *const known[] = {
-        "retry_seconds",   "lifetime_seconds",        "delay_warning_seconds",
-        "connect_seconds", "reply_seconds",           "max_connections",
-        "dns_servers",     "messages_per_connection", NULL};
-    static const struct config_number numbers[] = {
-        DELIVERY_NUMBER(lifetime_seconds, 1, MONTH_SECONDS, 432000),
-        DELIVERY_NUMBER(delay_warning_seconds, 0, MONTH_SECONDS, 14400),
-        DELIVERY_NUMBER(connect_seconds, 1, 600, 30),
-        DELIVERY_NUMBER(reply_seconds, 1, 3600, 300),
-        DELIVERY_NUMBER(max_connections, 1, 1000, 20),
-        DELIVERY_NUMBER(messages_per_connection, 1, 100000, 100),
-    };
-    struct json_place place = {.parent = smtp_place, .name = "delivery"};
-    const json_t *object;
-    return json_get_object(smtp, smtp_place, "delivery", false, &object, error) &&
-           (!object || config_check_members(object, &place, known, error)) &&
-           read_retries(object, &place, delivery, error) &&
-           config_read_numbers(object, &place, numbers, COUNT_OF(numbers), delivery, error) &&
-           read_dns_servers(object, &place, delivery, error);
+    struct json_place server = {.parent = place, .name = "outbound"};
+    return read_server(smtp, place, "outbound", "auth", config->tls_key, &config->inbound,
+                       &config->outbound, error) &&
+           read_auth(json_object_get(smtp, "outbound"), &server, config->tls_key,
+                     &config->outbound.auth, error);
 }
 
 bool config_read_smtp(const json_t *document, struct scanner_config *config, struct error *error)
@@ -255,10 +257,8 @@ bool config_read_smtp(const json_t *document, struct scanner_config *config, str
     return json_get_object(document, NULL, "smtp", true, &smtp, error) &&
            config_check_members(smtp, &place, known, error) &&
            config_read_tls(smtp, &place, config, error) &&
-           read_server(smtp, &place, "inbound", config->tls_key, &config->outbound,
-                       &config->inbound, error) &&
-           read_server(smtp, &place, "outbound", config->tls_key, &config->inbound,
-                       &config->outbound, error) &&
+           read_inbound(smtp, &place, config, error) &&
+           read_outbound(smtp, &place, config, error) &&
            config_read_numbers(smtp, &place, numbers, COUNT_OF(numbers), config, error) &&
-           read_delivery(smtp, &place, &config->delivery, error);
+           config_read_delivery(smtp, &place, &config->delivery, error);
 }

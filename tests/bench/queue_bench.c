@@ -84,7 +84,7 @@ static void begin(struct slot *slot)
     slot->begun = now_us();
     struct message_id id = message_id_new();
     char text[MESSAGE_ID_TEXT_SIZE], body[BODY_BYTES];
-    struct queue_draft_recipient recipient = {"somebody.with.a.name@example.org", NULL, 0};
+    struct queue_draft_recipient recipient = {.address = "somebody.with.a.name@example.org"};
     struct queue_draft draft = {
         .id = id,
         .state = QUEUE_TO_BE_DELIVERED,

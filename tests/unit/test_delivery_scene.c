@@ -177,8 +177,10 @@ struct message_id scene_send(struct scene *scene, const struct scene_message *me
                                 .recipients = recipients};
     for (; draft.recipient_count < 8 && message->recipients[draft.recipient_count];
          draft.recipient_count++)
-        recipients[draft.recipient_count] = (struct queue_draft_recipient){
-            message->recipients[draft.recipient_count], message->original, message->notify};
+        recipients[draft.recipient_count] =
+            (struct queue_draft_recipient){.address = message->recipients[draft.recipient_count],
+                                           .original = message->original,
+                                           .notify = message->notify};
     struct message_id id = draft.id;
     hand_over(scene, &draft, message->body);
     scene_await_number(scene, &scene->accepted, before + 1);

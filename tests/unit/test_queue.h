@@ -195,7 +195,7 @@ scene_begin_accept(struct queue_scene *scene, const char *recipient, size_t reci
     struct queue_draft_recipient list[16];
     assert_true(recipients <= 16);
     for (size_t i = 0; i < recipients; i++)
-        list[i] = (struct queue_draft_recipient){recipient, NULL, QUEUE_NOTIFY_FAILURE};
+        list[i] = (struct queue_draft_recipient){.address = recipient, .notify = QUEUE_NOTIFY_FAILURE};
     struct message_id id = message_id_new();
     struct queue_draft draft = scene_draft(scene, &id, list, recipients, length);
     draft.state = state;

@@ -52,7 +52,7 @@ static void accept_one(struct queue_scene *scene, size_t length)
     struct accepting *accepting = malloc(sizeof *accepting);
     accepting->scene = scene;
     accepting->id = message_id_new();
-    struct queue_draft_recipient recipient = {"alice@example.org", NULL, 0};
+    struct queue_draft_recipient recipient = {.address = "alice@example.org"};
     struct queue_draft draft = scene_draft(scene, &accepting->id, &recipient, 1, length);
     scene->waiting++;
     queue_accept(scene->queue, &draft, on_accepted, accepting);

@@ -193,7 +193,7 @@ static void leaves_no_file_of_a_large_body_that_was_refused(void **state)
 {
     struct queue_scene *scene = *state;
     struct message_id id = message_id_new();
-    struct queue_draft_recipient recipient = {"a@example.org", NULL, 0};
+    struct queue_draft_recipient recipient = {.address = "a@example.org"};
     struct queue_draft draft = scene_draft(scene, &id, &recipient, 1, (1 << 20) + 1);
     accept_until_full(scene);
     scene->waiting++;

@@ -257,7 +257,7 @@ static bool forged_is_found(struct queue_scene *scene, uint64_t key)
     scene_open(scene);
     store(scene, 10);
     struct message_id id = message_id_new(), forged = message_id_new();
-    struct queue_draft_recipient recipient = {"a@example.org", NULL, 0};
+    struct queue_draft_recipient recipient = {.address = "a@example.org"};
     struct queue_draft draft = scene_draft(scene, &id, &recipient, 1, 0);
     if (key == 0)
         key = queue_log_segments(queue_log_of(scene->queue))->key;
