@@ -19,7 +19,7 @@ struct migration {
 };
 
 struct migrations {
-    struct migration *files; /* files[n - 1] has the number n */
+    struct migration *files; /* in the order of their numbers, of which some may be left out */
     size_t count;
 };
 
@@ -32,6 +32,7 @@ static const char create_table[] = "CREATE TABLE IF NOT EXISTS schema_migration"
                                    " (number integer PRIMARY KEY, name text NOT NULL,"
                                    " applied_at timestamptz NOT NULL DEFAULT now())";
 static const char select_newest[] = "SELECT coalesce(max(number), 0) FROM schema_migration";
+static const char select_applied[] = "SELECT 1 FROM schema_migration WHERE number = $1";
 static const char insert_number[] = "INSERT INTO schema_migration (number, name) VALUES ($1, $2)";
 
 /* --- the files --- */
@@ -78,11 +79,10 @@ static bool check_numbers(const char *folder, struct migrations *migrations, str
     if (migrations->count == 0 || migrations->count > MOST_FILES)
         return error_set(error, ERROR_NOT_FOUND, folder, "there are no files 0001_NAME.sql here");
     qsort(migrations->files, migrations->count, sizeof(*migrations->files), compare_numbers);
-    for (size_t i = 0; i < migrations->count; i++)
-        if (migrations->files[i].number != (int)i + 1)
-            return error_set(error, ERROR_INVALID, folder,
-                             "the numbers must follow one another: %s is not %04zu",
-                             migrations->files[i].name, i + 1);
+    for (size_t i = 1; i < migrations->count; i++)
+        if (migrations->files[i].number == migrations->files[i - 1].number)
+            return error_set(error, ERROR_INVALID, folder, "%s and %s have the same number",
+                             migrations->files[i - 1].name, migrations->files[i].name);
     return true;
 }
 
@@ -162,23 +162,50 @@ static bool lock(PGconn *connection, struct error *error)
            store_run(connection, create_table, NULL, error);
 }
 
+static bool is_applied(PGconn *connection, const struct migration *file, bool *applied,
+                       struct error *error)
+{
+    struct store_parameters parameters = {0};
+    store_add_integer(&parameters, file->number);
+    PGresult *result = store_query(connection, select_applied, &parameters, error);
+    if (result)
+        *applied = PQntuples(result) == 1;
+    PQclear(result);
+    return result != NULL;
+}
+
+/* The first file that the database does not have; NULL where it has all of them. */
+static bool find_next(PGconn *connection, const struct migrations *migrations,
+                      const struct migration **next, struct error *error)
+{
+    bool applied = true;
+    *next = NULL;
+    for (size_t i = 0; i < migrations->count && !*next; i++) {
+        if (!is_applied(connection, &migrations->files[i], &applied, error))
+            return false;
+        *next = applied ? NULL : &migrations->files[i];
+    }
+    return true;
+}
+
 /* Applies the next file, if there is one. */
 static bool apply_next(PGconn *connection, const char *folder, const struct migrations *migrations,
                        bool *done, struct error *error)
 {
-    int64_t newest;
+    int64_t newest, known = migrations->files[migrations->count - 1].number;
+    const struct migration *file;
     if (!lock(connection, error) || !newest_applied(connection, &newest, error))
         return false;
-    if (newest > (int64_t)migrations->count)
+    if (newest > known)
         return error_set(error, ERROR_INVALID, "database",
-                         "its schema is number %lld, newer than this program's %zu: "
+                         "its schema is number %lld, newer than this program's %lld: "
                          "install the newer program",
-                         (long long)newest, migrations->count);
-    *done = newest == (int64_t)migrations->count;
-    if (*done)
-        return true;
-    const struct migration *file = &migrations->files[newest];
-    return run_file(connection, folder, file, error) && note_file(connection, file, error);
+                         (long long)newest, (long long)known);
+    if (!find_next(connection, migrations, &file, error))
+        return false;
+    *done = !file;
+    return *done ||
+           (run_file(connection, folder, file, error) && note_file(connection, file, error));
 }
 
 bool store_migrate(struct store *store, const char *folder, struct error *error)
