@@ -26,6 +26,7 @@ static const struct {
     {"default_route", "default_route"},
     {"policy.malware", "malware"},
     {"engine", "engine"},
+    {"bounce_protection", "bounce_protection"},
 };
 #define SHARED_SETTING_COUNT (sizeof(shared_settings) / sizeof(shared_settings[0]))
 
@@ -145,8 +146,9 @@ struct document {
     int64_t version;
     const char *scanner_id;
     const char *host_name;
-    const json_t *shared; /* as read_shared makes it */
-    const json_t *smtp;   /* the host's own settings; go over the common ones */
+    const json_t *shared;              /* as read_shared makes it */
+    const json_t *smtp;                /* the host's own settings; go over the common ones */
+    const struct fleet_key_pair *pair; /* of its SMTP servers */
 };
 
 static json_t *merge_smtp(const json_t *common, const json_t *own)
@@ -160,6 +162,20 @@ static json_t *merge_smtp(const json_t *common, const json_t *own)
         return NULL;
     }
     return smtp;
+}
+
+static json_t *smtp_json(const struct document *document)
+{
+    const struct fleet_key_pair *pair = document->pair;
+    json_t *smtp = merge_smtp(json_object_get(document->shared, "smtp"), document->smtp);
+    if (!smtp || json_object_get(smtp, "tls"))
+        return smtp;
+    if (json_object_set_new(
+            smtp, "tls",
+            json_pack("{s:s,s:s}", "certificate", pair->certificate, "key", pair->key)) == 0)
+        return smtp;
+    json_decref(smtp);
+    return NULL;
 }
 
 static int set_optional(json_t *object, const char *name, json_t *value)
@@ -176,11 +192,12 @@ static json_t *document_json(const struct document *document)
         json_pack("{s:i,s:I,s:s,s:s,s:s,s:o,s:O}", "format", CONFIG_FORMAT, "version",
                   (json_int_t)document->version, "scanner_id", document->scanner_id, "issued_at",
                   timestamp_text(timestamp_now_ms(), now), "host_name", document->host_name, "smtp",
-                  merge_smtp(json_object_get(shared, "smtp"), document->smtp), "domains",
-                  json_object_get(shared, "domains"));
+                  smtp_json(document), "domains", json_object_get(shared, "domains"));
     if (!value ||
         set_optional(value, "default_route", json_object_get(shared, "default_route")) != 0 ||
         set_optional(value, "engine", json_object_get(shared, "engine")) != 0 ||
+        set_optional(value, "bounce_protection", json_object_get(shared, "bounce_protection")) !=
+            0 ||
         (malware &&
          json_object_set_new(value, "policies", json_pack("{s:O}", "malware", malware)) != 0))
         return NULL;
@@ -220,7 +237,12 @@ json_t *fleet_envelope(struct fleet *fleet, const struct store_scanner *scanner,
     document.version = *version;
     document.shared = shared;
     document.smtp = scanner->smtp ? scanner->smtp : none;
+    struct fleet_key_pair pair = {0};
+    if (!fleet_scanner_certificate(fleet, scanner->id, scanner->host_name, &pair, error))
+        return NULL;
+    document.pair = &pair;
     cleanup_free char *text = document_text(&document, error);
+    fleet_clear_key_pair(&pair);
     cleanup_free char *envelope =
         text ? signing_seal(text, fleet->configuration_secret, error) : NULL;
     return envelope ? json_parse(envelope, strlen(envelope), "envelope", error) : NULL;
@@ -228,8 +250,8 @@ json_t *fleet_envelope(struct fleet *fleet, const struct store_scanner *scanner,
 
 /* --- candidates --- */
 
-static bool check(const json_t *shared, const char *host_name, const json_t *smtp,
-                  struct error *error)
+static bool check(struct fleet *fleet, const json_t *shared, const char *host_name,
+                  const json_t *smtp, struct error *error)
 {
     char id_text[MESSAGE_ID_TEXT_SIZE];
     struct message_id id = message_id_new();
@@ -237,15 +259,18 @@ static bool check(const json_t *shared, const char *host_name, const json_t *smt
                                 .scanner_id = message_id_text(&id, id_text),
                                 .host_name = host_name,
                                 .shared = shared,
-                                .smtp = smtp};
+                                .smtp = smtp,
+                                .pair = fleet_candidate_pair(fleet, error)};
+    if (!document.pair)
+        return false;
     cleanup_free char *text = document_text(&document, error);
     return text != NULL;
 }
 
-static bool check_default(const json_t *shared, struct error *error)
+static bool check_default(struct fleet *fleet, const json_t *shared, struct error *error)
 {
     cleanup_json json_t *smtp = fleet_smtp_settings(NULL, NULL, error);
-    return smtp && check(shared, "candidate.invalid", smtp, error);
+    return smtp && check(fleet, shared, "candidate.invalid", smtp, error);
 }
 
 static bool check_every_scanner(struct fleet *fleet, const json_t *shared, struct error *error)
@@ -257,7 +282,7 @@ static bool check_every_scanner(struct fleet *fleet, const json_t *shared, struc
         return false;
     for (size_t i = 0; i < count && ok; i++)
         if (scanners[i].smtp)
-            ok = check(shared, scanners[i].host_name, scanners[i].smtp, error);
+            ok = check(fleet, shared, scanners[i].host_name, scanners[i].smtp, error);
     store_scanner_list_free(scanners, count);
     return ok;
 }
@@ -274,7 +299,7 @@ bool fleet_check_setting(struct fleet *fleet, const char *key, const json_t *val
             json_pack("{s:[],s:O}", "domains", shared_settings[i].member, value);
         if (!shared)
             return out_of_memory(error);
-        return check_default(shared, error) &&
+        return check_default(fleet, shared, error) &&
                (strcmp(key, "smtp.common") != 0 || check_every_scanner(fleet, shared, error));
     }
     return error_set(error, ERROR_INVALID, key, "is not a setting of scanners");
@@ -283,12 +308,11 @@ bool fleet_check_setting(struct fleet *fleet, const char *key, const json_t *val
 bool fleet_check_domain(struct fleet *fleet, const char *name, const json_t *route,
                         struct error *error)
 {
-    (void)fleet;
     cleanup_json json_t *shared =
         json_pack("{s:[{s:s,s:O}]}", "domains", "name", name, "route", route);
     if (!shared)
         return error_set(error, ERROR_INVALID, "domains[0]", "needs a name and a route");
-    return check_default(shared, error);
+    return check_default(fleet, shared, error);
 }
 
 bool fleet_check_smtp(struct fleet *fleet, const json_t *smtp, struct error *error)
@@ -303,7 +327,7 @@ bool fleet_check_smtp(struct fleet *fleet, const json_t *smtp, struct error *err
     cleanup_json json_t *shared = json_pack("{s:[],s:O*}", "domains", "smtp", common);
     if (!shared)
         return out_of_memory(error);
-    return check(shared, "candidate.invalid", smtp, error);
+    return check(fleet, shared, "candidate.invalid", smtp, error);
 }
 
 /* --- the first settings of a scanner --- */

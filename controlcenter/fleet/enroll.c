@@ -59,6 +59,18 @@ static bool check_request(struct fleet *fleet, const char *request, struct error
     return error_set(error, ERROR_INVALID, "csr", "%s", error_text(&local, text, sizeof(text)));
 }
 
+/* Where this fails the first configuration document tries again. */
+static void make_certificate(struct fleet *fleet, const char *id, const char *host_name)
+{
+    struct fleet_key_pair pair = {0};
+    struct error error = {0};
+    char text[640];
+    if (!fleet_scanner_certificate(fleet, id, host_name, &pair, &error))
+        log_warning("no SMTP certificate for %s yet: %s", host_name,
+                    error_text(&error, text, sizeof(text)));
+    fleet_clear_key_pair(&pair);
+}
+
 static json_t *enrol(struct fleet *fleet, const struct enrolment *enrolment, const char *peer,
                      struct error *error)
 {
@@ -71,6 +83,7 @@ static json_t *enrol(struct fleet *fleet, const struct enrolment *enrolment, con
     cleanup_free char *certificate = sign(fleet, enrolment->request, id, error);
     if (!certificate)
         return NULL;
+    make_certificate(fleet, id, host_name);
     log_info("scanner %s enrolled as %s from %s, which calls itself %s", id, host_name, peer,
              enrolment->host_name);
     json_t *answer = json_pack("{s:s,s:s,s:s,s:s}", "scanner_id", id, "certificate", certificate,

@@ -30,6 +30,7 @@ struct fleet *fleet_new(struct store *store, const char *url)
     fleet->shared_version = -1;
     pthread_mutex_init(&fleet->lock, NULL);
     pthread_mutex_init(&fleet->shared_lock, NULL);
+    pthread_mutex_init(&fleet->candidate_lock, NULL);
     return fleet;
 }
 
@@ -38,6 +39,7 @@ void fleet_free(struct fleet *fleet)
     if (!fleet)
         return;
     json_decref(fleet->shared);
+    fleet_clear_key_pair(&fleet->candidate);
     if (fleet->ca_key)
         explicit_bzero(fleet->ca_key, strlen(fleet->ca_key));
     explicit_bzero(fleet->configuration_secret, sizeof(fleet->configuration_secret));
@@ -46,6 +48,7 @@ void fleet_free(struct fleet *fleet)
     free(fleet->url);
     pthread_mutex_destroy(&fleet->lock);
     pthread_mutex_destroy(&fleet->shared_lock);
+    pthread_mutex_destroy(&fleet->candidate_lock);
     free(fleet);
 }
 

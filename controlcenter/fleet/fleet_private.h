@@ -9,6 +9,11 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+struct fleet_key_pair { /* PEM */
+    char *certificate;  /* its chain may follow */
+    char *key;
+};
+
 struct fleet {
     struct store *store;
     char *url;
@@ -25,6 +30,9 @@ struct fleet {
     pthread_mutex_t shared_lock; /* guards the two below */
     int64_t shared_version;
     json_t *shared; /* what every document of that version has in common; see configuration.c */
+
+    pthread_mutex_t candidate_lock; /* guards the making of the one below */
+    struct fleet_key_pair candidate;
 };
 
 /* Builds, validates and signs the document of one scanner from the newest settings. *version is the
@@ -32,6 +40,15 @@ struct fleet {
  * the caller owns the envelope {"document","signature"}. */
 json_t *fleet_envelope(struct fleet *fleet, const struct store_scanner *scanner, int64_t *version,
                        struct error *error);
+
+/* The certificate of the scanner's SMTP servers: the one chosen for it, or a self-signed one of its
+ * host name, which is made where it is missing. Clear the pair with fleet_clear_key_pair. */
+bool fleet_scanner_certificate(struct fleet *fleet, const char *scanner_id, const char *host_name,
+                               struct fleet_key_pair *pair, struct error *error);
+/* A pair for documents that are only looked at; borrowed. NULL with *error. */
+const struct fleet_key_pair *fleet_candidate_pair(struct fleet *fleet, struct error *error);
+/* Wipes and frees both texts. */
+void fleet_clear_key_pair(struct fleet_key_pair *pair);
 
 /* Finds the scanner of the request's client certificate. False after it has answered: 403 without a
  * certificate or for a scanner that was removed, 503 while the database is away. Clear the scanner

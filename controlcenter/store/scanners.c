@@ -24,7 +24,8 @@ static const char link_enrolment[] = "UPDATE enrolment SET scanner_id = $2 WHERE
 
 #define SCANNER_COLUMNS                                                                            \
     "SELECT s.id, s.host_name, to_ms(s.enrolled_at), to_ms(s.seen_at), s.configuration_version,"   \
-    " v.version, s.failed_version, s.failed_reason, s.software_version, s.status, s.smtp"          \
+    " v.version, s.failed_version, s.failed_reason, s.software_version, s.status, s.smtp,"         \
+    " s.certificate_id"                                                                            \
     " FROM scanner s CROSS JOIN configuration_version v WHERE s.removed_at IS NULL"
 static const char select_scanners[] =
     SCANNER_COLUMNS " ORDER BY s.host_name, s.enrolled_at, s.id LIMIT $1";
@@ -36,7 +37,10 @@ static const char note_poll[] =
 static const char lock_smtp[] =
     "SELECT host_name, smtp FROM scanner WHERE id = $1 AND removed_at IS NULL FOR UPDATE";
 static const char update_smtp[] = "UPDATE scanner SET smtp = $2::jsonb WHERE id = $1";
-static const char mark_removed[] = "UPDATE scanner SET removed_at = now() WHERE id = $1";
+/* Its own certificate and key have no further use. */
+static const char mark_removed[] =
+    "WITH own AS (DELETE FROM certificate WHERE scanner_id = $1)"
+    " UPDATE scanner SET removed_at = now(), certificate_id = NULL WHERE id = $1";
 
 static bool unknown_scanner(struct error *error)
 {
@@ -158,6 +162,7 @@ static bool read_scanner(const PGresult *result, int row, struct store_scanner *
     store_text(result, row, 8, to->software_version, sizeof(to->software_version));
     to->status = store_json(result, row, 9);
     to->smtp = store_json(result, row, 10);
+    to->certificate_id = store_integer(result, row, 11);
     return to->smtp && (to->status || PQgetisnull(result, row, 9));
 }
 

@@ -16,9 +16,10 @@ static const char upsert_value[] =
 static const char insert_value[] = "INSERT INTO setting (key, value) VALUES ($1, $2::jsonb)"
                                    " ON CONFLICT (key) DO NOTHING";
 
+/* Values that the administrators' log must not hold. */
 static bool is_secret(const char *key)
 {
-    return strncmp(key, "secret.", 7) == 0;
+    return strncmp(key, "secret.", 7) == 0 || strcmp(key, "bounce_protection") == 0;
 }
 
 static bool check_key(const char *key, struct error *error)

@@ -31,7 +31,8 @@ bool store_migrate(struct store *store, const char *folder, struct error *error)
 /* NULL with ERROR_NOT_FOUND where the key is missing. Caller owns the value. */
 json_t *store_setting_get(struct store *store, const char *key, struct error *error);
 /* `administrator` (a name) goes to the administrators' log with the old and the new value; keys
- * that begin with "secret." are logged without values. Where `is_configuration` the version rises.
+ * that begin with "secret.", and "bounce_protection", are logged without values. Where
+ * `is_configuration` the version rises.
  */
 bool store_setting_put(struct store *store, const char *key, const json_t *value,
                        const char *administrator, bool is_configuration, struct error *error);
@@ -91,8 +92,9 @@ struct store_scanner {
     int64_t failed_version;        /* 0: none */
     char failed_reason[641];
     char software_version[33];
-    json_t *status; /* as sent, validated to be an object; may be NULL */
-    json_t *smtp;   /* this host's own settings: the "smtp" member of its configuration */
+    json_t *status;         /* as sent, validated to be an object; may be NULL */
+    json_t *smtp;           /* this host's own settings: the "smtp" member of its configuration */
+    int64_t certificate_id; /* of its SMTP servers; 0: the one that was made for it by itself */
 };
 /* Token: secret's SHA-256 in hex; valid until expires_at; for one enrolment. */
 bool store_enrolment_create(struct store *store, const char *secret_hash, const char *host_name,
@@ -116,6 +118,55 @@ bool store_scanner_set_smtp(struct store *store, const char *id, const json_t *s
 /* Its certificate is refused from then on; its audit records stay. */
 bool store_scanner_remove(struct store *store, const char *id, const char *administrator,
                           struct error *error);
+
+/* --- certificates.c: of the SMTP servers --- */
+struct store_certificate {
+    int64_t id;
+    char name[201];    /* what administrators call it */
+    char *certificate; /* PEM, its chain follows; "" until the request is answered */
+    char *request;     /* PEM of the request that waits for its answer; "" */
+    int64_t created_at;
+    int64_t expires_at;  /* 0: unknown */
+    char scanner_id[37]; /* that it was made for by itself; "" */
+    json_t *hosts;       /* which use it: [{"id":UUID,"host_name":S}] */
+};
+/* Ordered by name. */
+bool store_certificate_list(struct store *store, struct store_certificate **certificates,
+                            size_t *count, struct error *error);
+/* Those in use that expire before that time, the first ones first, at most `limit`. */
+bool store_certificate_expiring(struct store *store, int64_t before, size_t limit,
+                                struct store_certificate **certificates, size_t *count,
+                                struct error *error);
+void store_certificate_list_free(struct store_certificate *certificates, size_t count);
+bool store_certificate_get(struct store *store, int64_t id, struct store_certificate *certificate,
+                           struct error *error);
+void store_certificate_clear(struct store_certificate *certificate);
+/* The private key (PEM); nothing else hands one out. The caller wipes and frees it. */
+char *store_certificate_key(struct store *store, int64_t id, struct error *error);
+/* What the scanner's servers use; ERROR_NOT_FOUND where none was made yet. The caller frees both.
+ */
+bool store_certificate_of_scanner(struct store *store, const char *scanner_id, char **certificate,
+                                  char **key, struct error *error);
+struct store_new_certificate { /* members may be NULL but name and key */
+    const char *name, *certificate, *key, *request;
+    int64_t expires_at;
+    const char *scanner_id; /* made by itself for this one; one each */
+};
+/* *id is 0 where another Control Center was first to make the one of that scanner. */
+bool store_certificate_add(struct store *store, const struct store_new_certificate *new,
+                           const char *administrator, int64_t *id, struct error *error);
+/* Puts the (checked) answer to its request, or a renewed certificate for the same key, in place;
+ * scanners that use it are sent it. */
+bool store_certificate_answer(struct store *store, int64_t id, const char *certificate,
+                              int64_t expires_at, const char *administrator, struct error *error);
+/* ERROR_EXISTS (with the host) while one uses it. */
+bool store_certificate_remove(struct store *store, int64_t id, const char *administrator,
+                              struct error *error);
+/* 0 goes back to the one that is made by itself. ERROR_NOT_FOUND: no such scanner, or no such
+ * certificate for all. */
+bool store_scanner_set_certificate(struct store *store, const char *scanner_id,
+                                   int64_t certificate_id, const char *administrator,
+                                   struct error *error);
 
 /* --- domains.c --- */
 struct store_domain {

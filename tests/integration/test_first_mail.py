@@ -1,6 +1,7 @@
 """A message on its whole way: SMTP in, scan, queue, SMTP out, audit log in the browser."""
 import re
 import smtplib
+import ssl
 import subprocess
 import unittest
 
@@ -56,8 +57,21 @@ class FirstMail(unittest.TestCase):
             self.assertEqual(lines[0], f"mx1.test says EHLO to {peer[0]}:{peer[1]}")
             self.assertRegex(lines[1], r"^SIZE \d+$")
             self.assertEqual(lines[2:4], ["8BITMIME", "ENHANCEDSTATUSCODES"])
-            self.assertEqual(lines[-1], "PIPELINING")
+            self.assertEqual(lines[-2:], ["STARTTLS", "PIPELINING"])
             self.assertEqual(client.docmd("EHLO"), (500, b"5.5.2 unrecognized command"))
+
+    def test_starttls_shows_a_certificate_of_the_host_name(self):
+        for port in (self.stack.inbound, self.stack.outbound):
+            with smtplib.SMTP("127.0.0.1", port, timeout=30) as client:
+                client.ehlo("client.test")
+                context = ssl.create_default_context()
+                context.check_hostname = False
+                context.verify_mode = ssl.CERT_NONE
+                self.assertEqual(client.starttls(context=context)[0], 220)
+                shown = ssl.DER_cert_to_PEM_cert(client.sock.getpeercert(True))
+                done = subprocess.run(["openssl", "x509", "-noout", "-checkhost", "mx1.test"],
+                                      input=shown, capture_output=True, text=True)
+                self.assertIn("does match certificate", done.stdout)
 
     def test_clean_message_is_delivered_and_on_record(self):
         subject = unique()
