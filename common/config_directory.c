@@ -122,17 +122,16 @@ static bool read_texts(const json_t *value, const struct json_place *place, cons
 
 static const char *check_uri(const char *text, char *normal)
 {
-    bool secure = strncmp(text, "ldaps://", 8) == 0;
-    if (!secure && strncmp(text, "ldap://", 7) != 0)
-        return "must begin with ldap:// or ldaps://";
-    const char *host = text + (secure ? 8 : 7);
-    size_t length = strlen(host);
-    if (length == 0 || strlen(text) >= URI_SIZE || strcspn(host, "/?# \t\r\n\"<>\\^`{|}") != length)
-        return "must be ldap://HOST or ldap://HOST:PORT";
-    for (const char *at = host; *at; at++)
-        if ((unsigned char)*at <= ' ' || (unsigned char)*at > '~')
-            return "must be ldap://HOST or ldap://HOST:PORT";
-    memcpy(normal, text, strlen(text) + 1);
+    static const char form[] = "must be ldap://HOST, ldaps://HOST or one of them with :PORT";
+    size_t scheme = strncmp(text, "ldaps://", 8) == 0 ? 8 : 7;
+    size_t length = strlen(text);
+    if ((scheme == 7 && strncmp(text, "ldap://", 7) != 0) || length == scheme || length >= URI_SIZE)
+        return form;
+    for (size_t i = scheme; i < length; i++)
+        if ((unsigned char)text[i] <= ' ' || (unsigned char)text[i] > '~' ||
+            strchr("/?#\"<>\\^`{|}", text[i]))
+            return form;
+    memcpy(normal, text, length + 1);
     return NULL;
 }
 
