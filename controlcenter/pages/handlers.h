@@ -20,6 +20,13 @@ void page_dashboard(struct http_request *request, struct http_response *response
 void page_audit(struct http_request *request, struct http_response *response);
 void page_audit_message(struct http_request *request, struct http_response *response);
 
+/* queues.c, queue_message.c, queue_action.c, queue_progress.c */
+void page_queues(struct http_request *request, struct http_response *response);
+void page_queue_message(struct http_request *request, struct http_response *response);
+void page_queue_confirm(struct http_request *request, struct http_response *response);
+void page_queue_act(struct http_request *request, struct http_response *response);
+void page_queue_progress(struct http_request *request, struct http_response *response);
+
 /* malware_policy.c */
 void page_malware_policy_form(struct http_request *request, struct http_response *response);
 void page_malware_policy(struct http_request *request, struct http_response *response);
