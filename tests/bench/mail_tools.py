@@ -155,9 +155,10 @@ postlog unix-dgram n - n - 1 postlogd
 
 
 class Postfix:
-    """A private instance with its own configuration, queue and ports; root only."""
+    """A private instance with its own configuration, queue and ports; root only. `settings` are
+    further lines of main.cf."""
 
-    def __init__(self, folder, port, sink):
+    def __init__(self, folder, port, sink, settings=""):
         self.folder, self.port = folder, port
         self.settings = os.path.join(folder, "etc")
         for name in ("etc", "queue", "data"):
@@ -167,6 +168,8 @@ class Postfix:
         for name, text in (("main.cf", MAIN_CF), ("master.cf", MASTER_CF)):
             with open(os.path.join(self.settings, name), "w") as file:
                 file.write(text.format(folder=folder, port=port, sink=sink))
+        with open(os.path.join(self.settings, "main.cf"), "a") as file:
+            file.write(settings)
         # Makes the folders of the queue.
         checked = subprocess.run([find_program("postfix"), "-c", self.settings, "check"], cwd="/",
                                  stdin=subprocess.DEVNULL, capture_output=True, text=True)

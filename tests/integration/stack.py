@@ -144,6 +144,7 @@ class Sink:
 
     def __init__(self, port=0):
         self.messages = []
+        self.commands = []  # each MAIL and RCPT, as it came
         self.lock = threading.Lock()
         self.replies = {}  # command word to reply, instead of 250
         self.socket = socket.create_server(("127.0.0.1", port), backlog=200)
@@ -173,6 +174,9 @@ class Sink:
                     connection.sendall(b"250-sink.test\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n"
                                        b"250-PIPELINING\r\n250 DSN\r\n")
                     continue
+                if word in ("MAIL", "RCPT"):
+                    with self.lock:
+                        self.commands.append(text)
                 if word == "MAIL":
                     sender, recipients = re.search(r"<(.*?)>", text)[1], []
                 elif word == "RCPT":
