@@ -42,13 +42,18 @@ void page_domain_remove(struct http_request *request, struct http_response *resp
 void page_default_route_form(struct http_request *request, struct http_response *response);
 void page_default_route(struct http_request *request, struct http_response *response);
 
-/* hosts.c, host_add.c, host_settings.c */
+/* smtp_common.c */
+void page_smtp_common_form(struct http_request *request, struct http_response *response);
+void page_smtp_common(struct http_request *request, struct http_response *response);
+
+/* hosts.c, host_add.c, host_flow.c, host_settings.c */
 void page_hosts(struct http_request *request, struct http_response *response);
 void page_host(struct http_request *request, struct http_response *response);
 void page_host_remove_form(struct http_request *request, struct http_response *response);
 void page_host_remove(struct http_request *request, struct http_response *response);
 void page_host_new_form(struct http_request *request, struct http_response *response);
 void page_host_new(struct http_request *request, struct http_response *response);
+void page_host_flow(struct http_request *request, struct http_response *response);
 void page_host_settings_form(struct http_request *request, struct http_response *response);
 void page_host_settings(struct http_request *request, struct http_response *response);
 

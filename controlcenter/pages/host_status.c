@@ -1,4 +1,5 @@
 #include "controlcenter/pages/host_status.h"
+#include "controlcenter/pages/host_flow.h"
 
 #include "common/timestamp.h"
 #include "common/utf8.h"
@@ -144,8 +145,9 @@ void host_summarise(const struct store_scanner *scanner, int64_t now, struct hos
     *summary = (struct host_summary){.state = state_of(scanner, now),
                                      .configuration = configuration_of(scanner),
                                      .queues = {-1, -1, -1}};
-    summary->needs_attention =
-        summary->state != HOST_ONLINE || summary->configuration == HOST_REFUSED;
+    summary->needs_attention = summary->state != HOST_ONLINE ||
+                               summary->configuration == HOST_REFUSED ||
+                               !host_flow_is_normal(scanner->smtp);
     if (summary->state != HOST_ONLINE)
         return;
     read_queues(status, &summary->queues);
@@ -300,6 +302,7 @@ void host_put(struct page *page, json_t *row, const struct store_scanner *scanne
     page_put(page, row, "has_problem", json_boolean(summary.has_problem));
     page_put(page, row, "needs_attention", json_boolean(summary.needs_attention));
     put_configuration(page, row, scanner, summary.configuration);
+    host_flow_put(page, row, scanner->smtp);
     /* What a silent host said last is not what is so now. */
     if (summary.state == HOST_ONLINE)
         put_silent_processes(page, row, status);

@@ -24,7 +24,7 @@ struct host_summary {
     bool signatures_old;       /* for over a week */
     bool is_partly_unknown;    /* one of its processes does not answer */
     bool has_problem;          /* of its engine, its events or a service that does not run */
-    bool needs_attention;      /* any of these, or its state or configuration */
+    bool needs_attention;      /* any of these, its state, configuration or mail flow */
 };
 
 /* Reads the status for decisions, and (where `row` is not NULL) fills a template's object with all

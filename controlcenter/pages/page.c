@@ -16,7 +16,7 @@ static const struct {
 } places[] = {
     {"dashboard", "status"},  {"audit", "status"},         {"malware_policy", "malware"},
     {"domains", "protocols"}, {"hosts", "administration"}, {"account", "own_account"},
-    {"queues", "status"},
+    {"queues", "status"},     {"smtp", "protocols"},
 };
 
 static const char *tab_of(const char *place)

@@ -26,12 +26,16 @@ const struct http_route page_routes[] = {
     {HTTP_GET, "/domains/named/:name/remove", HTTP_SIGNED_IN, page_domain_remove_form},
     {HTTP_POST, "/domains/named/:name/remove", HTTP_SIGNED_IN, page_domain_remove},
 
+    {HTTP_GET, "/smtp", HTTP_SIGNED_IN, page_smtp_common_form},
+    {HTTP_POST, "/smtp", HTTP_SIGNED_IN, page_smtp_common},
+
     {HTTP_GET, "/hosts", HTTP_SIGNED_IN, page_hosts},
     {HTTP_GET, "/hosts/new", HTTP_SIGNED_IN, page_host_new_form},
     {HTTP_POST, "/hosts/new", HTTP_SIGNED_IN, page_host_new},
     {HTTP_GET, "/hosts/:id", HTTP_SIGNED_IN, page_host},
     {HTTP_GET, "/hosts/:id/settings", HTTP_SIGNED_IN, page_host_settings_form},
     {HTTP_POST, "/hosts/:id/settings", HTTP_SIGNED_IN, page_host_settings},
+    {HTTP_POST, "/hosts/:id/flow", HTTP_SIGNED_IN, page_host_flow},
     {HTTP_GET, "/hosts/:id/remove", HTTP_SIGNED_IN, page_host_remove_form},
     {HTTP_POST, "/hosts/:id/remove", HTTP_SIGNED_IN, page_host_remove},
 
