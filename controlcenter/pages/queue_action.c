@@ -151,9 +151,10 @@ static void follow_jobs(const struct queue_order *order, const struct queue_ques
     buffer_add_format(&path, "/queues/progress?action=%s&", order->action);
     for (size_t i = 0; i < order->part_count; i++) {
         const char *scanner_id = questions[i].scanner->id;
-        int64_t job = queue_number(questions[i].reply, "job");
-        if (job >= 0)
-            buffer_add_format(&path, "job=%s.%lld&", scanner_id, (long long)job);
+        const char *job = json_string_value(json_object_get(questions[i].reply, "job"));
+        struct message_id parsed;
+        if (job && message_id_parse(job, &parsed))
+            buffer_add_format(&path, "job=%s.%s&", scanner_id, job);
         else if (questions[i].error.code == ERROR_INVALID)
             buffer_add_format(&path, "refused=%s&", scanner_id);
         else

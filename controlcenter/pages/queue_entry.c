@@ -71,8 +71,11 @@ static bool read_recipients(const json_t *from, size_t most, struct queue_entry 
     size_t there = json_array_size(array);
     entry->kept = there < most ? there : most;
     entry->recipient_count = queue_number(from, "recipient_count");
-    if (entry->recipient_count < 0 && json_is_array(array))
+    /* A list counts those that are still open; a whole message brings the others too. */
+    if (json_is_array(array) && entry->recipient_count < (int64_t)there)
         entry->recipient_count = (int64_t)there;
+    if (queue_number(from, "recipients_left_out") > 0)
+        entry->recipient_count = (int64_t)there + queue_number(from, "recipients_left_out");
     entry->recipients = calloc(entry->kept + 1, sizeof *entry->recipients);
     if (!entry->recipients)
         return false;

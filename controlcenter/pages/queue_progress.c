@@ -37,15 +37,13 @@ static const struct store_scanner *find_scanner(const struct progress *progress,
 static void add_job(struct progress *progress, const char *text)
 {
     const struct store_scanner *scanner = find_scanner(progress, text);
-    const char *dot = strchr(text, '.'), *number = dot ? dot + 1 : "";
-    size_t length = strlen(number);
-    if (!scanner || length == 0 || length > 15 || strspn(number, "0123456789") != length ||
-        progress->count == JOBS_MOST)
+    const char *dot = strchr(text, '.');
+    struct message_id job;
+    if (!scanner || !dot || !message_id_parse(dot + 1, &job) || progress->count == JOBS_MOST)
         return;
     progress->questions[progress->count++] = (struct queue_question){
         .scanner = scanner,
-        .request =
-            json_pack("{s:s,s:I}", "op", "queue_job", "job", (json_int_t)strtoll(number, NULL, 10)),
+        .request = json_pack("{s:s,s:s}", "op", "queue_job", "job", dot + 1),
     };
 }
 

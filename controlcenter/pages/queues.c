@@ -27,7 +27,9 @@ struct search {
     size_t question_count;
     struct found *found;
     size_t found_count;
+    size_t shown; /* of what was found */
     bool more;
+    char horizon[MESSAGE_ID_TEXT_SIZE]; /* what lies beyond is not known of all; "": all is */
 };
 
 /* --- asking --- */
@@ -77,6 +79,20 @@ static int compare_found(const void *a, const void *b)
     return order ? order : strcmp(left->scanner->id, right->scanner->id);
 }
 
+/* A scanner has more messages behind that one. */
+static void draw_near(struct search *search, const char *last)
+{
+    search->more = true;
+    if (!*search->horizon || strcmp(last, search->horizon) < 0)
+        memcpy(search->horizon, last, MESSAGE_ID_TEXT_SIZE);
+}
+
+static bool is_beyond(const struct search *search, size_t index)
+{
+    return index >= PAGE_SIZE ||
+           (*search->horizon && strcmp(search->found[index].entry.id, search->horizon) > 0);
+}
+
 static bool add_list(struct search *search, const struct queue_question *question,
                      struct error *error)
 {
@@ -85,12 +101,14 @@ static bool add_list(struct search *search, const struct queue_question *questio
         queue_entries_read(question->reply, search->after, PAGE_SIZE, &count);
     for (size_t i = 0; entries && i < count; i++)
         search->found[search->found_count++] = (struct found){entries[i], question->scanner};
+    if (entries && count > 0 && json_is_true(json_object_get(question->reply, "more")))
+        draw_near(search, entries[count - 1].id);
     free(entries); /* what they hold has moved */
-    search->more = search->more || json_is_true(json_object_get(question->reply, "more"));
     return entries || error_set(error, ERROR_INTERNAL, NULL, "out of memory");
 }
 
-/* Each scanner gave its first ones, so the first ones of all are among them. */
+/* Each scanner gave its first ones, so the first ones of all are among them, up to where the first
+ * of these lists breaks off. */
 static bool merge_lists(struct search *search, struct error *error)
 {
     size_t lists = search->question_count - search->scanner_count;
@@ -101,7 +119,9 @@ static bool merge_lists(struct search *search, struct error *error)
         if (search->questions[i].reply && !add_list(search, &search->questions[i], error))
             return false;
     qsort(search->found, search->found_count, sizeof *search->found, compare_found);
-    search->more = search->more || search->found_count > PAGE_SIZE;
+    while (search->shown < search->found_count && !is_beyond(search, search->shown))
+        search->shown++;
+    search->more = search->more || search->found_count > search->shown;
     return true;
 }
 
@@ -156,9 +176,8 @@ static void put_scanners(const struct search *search)
 static void put_messages(const struct search *search)
 {
     struct page *page = search->page;
-    size_t shown = search->found_count < PAGE_SIZE ? search->found_count : PAGE_SIZE;
     json_t *rows = page_put_array(page, page->data, "messages");
-    for (size_t i = 0; i < shown; i++) {
+    for (size_t i = 0; i < search->shown; i++) {
         const struct found *found = &search->found[i];
         json_t *row = page_add_object(page, rows);
         page_put_text(page, row, "host_id", found->scanner->id);
@@ -167,8 +186,8 @@ static void put_messages(const struct search *search)
         queue_put_recipients(page, row, &found->entry);
         queue_put_outlook(page, row, &found->entry);
     }
-    page_put_count(page, page->data, "message_count", (int64_t)shown);
-    page_put(page, page->data, "has_messages", json_boolean(shown > 0));
+    page_put_count(page, page->data, "message_count", (int64_t)search->shown);
+    page_put(page, page->data, "has_messages", json_boolean(search->shown > 0));
 }
 
 static void put_links(const struct search *search)
@@ -178,9 +197,8 @@ static void put_links(const struct search *search)
     buffer_add_text(&link, "/queues?");
     queue_search_link(&search->conditions, &link);
     page_put_text(page, page->data, "first", buffer_text(&link));
-    if (search->more && search->found_count > 0) {
-        size_t last = search->found_count < PAGE_SIZE ? search->found_count : PAGE_SIZE;
-        buffer_add_format(&link, "after=%s", search->found[last - 1].entry.id);
+    if (search->more && search->shown > 0) {
+        buffer_add_format(&link, "after=%s", search->found[search->shown - 1].entry.id);
         page_put_text(page, page->data, "next", buffer_text(&link));
     }
     page->failed = page->failed || link.failed;
