@@ -237,6 +237,55 @@ json_t *store_audit_message(struct store *store, const char *id, struct error *e
  * "rejected":N,"deferred":N,"by_hour":[{"at":MS,"received":N,"virus":N}]}. Caller owns. */
 json_t *store_audit_summary(struct store *store, int hours, struct error *error);
 
+/* --- directory.c: LDAP sources, in the order in which scanners ask them --- */
+struct store_directory_source {
+    int64_t id;
+    char name[128];
+    json_t *settings;    /* as in the configuration document, without name and bind_password */
+    char *bind_password; /* "" for none; never for a browser */
+};
+bool store_directory_source_list(struct store *store, struct store_directory_source **sources,
+                                 size_t *count, struct error *error);
+void store_directory_source_list_free(struct store_directory_source *sources, size_t count);
+/* Clear it with store_directory_source_clear. */
+bool store_directory_source_get(struct store *store, int64_t id,
+                                struct store_directory_source *source, struct error *error);
+void store_directory_source_clear(struct store_directory_source *source);
+/* Changes one, or adds it behind the others (id 0). A `bind_password` of NULL keeps the one that is
+ * there. ERROR_EXISTS where the name is another's. */
+bool store_directory_source_put(struct store *store, int64_t id, const char *name,
+                                const json_t *settings, const char *bind_password,
+                                const char *administrator, struct error *error);
+/* Exchanges it with the one before it, or the one behind it; the first and the last stay. */
+bool store_directory_source_move(struct store *store, int64_t id, bool up,
+                                 const char *administrator, struct error *error);
+bool store_directory_source_remove(struct store *store, int64_t id, const char *administrator,
+                                   struct error *error);
+
+/* --- directory_users.c: local users of SMTP AUTH --- */
+struct store_directory_user {
+    char name[320]; /* in lower case */
+    bool is_enabled;
+    int64_t changed_at;
+    char password_hash[129]; /* Argon2id string of libsodium; for scanners alone */
+};
+/* Ordered by name; `search` (substring) may be NULL; at most `limit` after the name `after`. */
+bool store_directory_user_list(struct store *store, const char *search, const char *after,
+                               size_t limit, struct store_directory_user **users, size_t *count,
+                               struct error *error);
+void store_directory_user_list_free(struct store_directory_user *users, size_t count);
+/* ERROR_EXISTS where the name (in lower case) is taken. */
+bool store_directory_user_add(struct store *store, const char *name, const char *password_hash,
+                              const char *administrator, struct error *error);
+/* Each: ERROR_NOT_FOUND where there is no such user. */
+bool store_directory_user_set_password(struct store *store, const char *name,
+                                       const char *password_hash, const char *administrator,
+                                       struct error *error);
+bool store_directory_user_enable(struct store *store, const char *name, bool enable,
+                                 const char *administrator, struct error *error);
+bool store_directory_user_remove(struct store *store, const char *name, const char *administrator,
+                                 struct error *error);
+
 /* --- log.c: the administrators' log --- */
 bool store_log_add(struct store *store, const char *administrator, const char *peer,
                    const char *action, const json_t *detail, struct error *error);
