@@ -102,7 +102,7 @@ char *x509_new_key(struct error *error)
     return text;
 }
 
-static bool set_common_name(X509_NAME *name, const char *common_name)
+bool x509_set_common_name(X509_NAME *name, const char *common_name)
 {
     return name && X509_NAME_add_entry_by_NID(name, NID_commonName, MBSTRING_UTF8,
                                               (const unsigned char *)common_name, -1, -1, 0) == 1;
@@ -112,7 +112,7 @@ static char *signed_request_text(X509_REQ *request, EVP_PKEY *key, const char *c
 {
     BIO *bio = BIO_new(BIO_s_mem());
     bool ok = bio && X509_REQ_set_version(request, X509_REQ_VERSION_1) == 1 &&
-              set_common_name(X509_REQ_get_subject_name(request), common_name) &&
+              x509_set_common_name(X509_REQ_get_subject_name(request), common_name) &&
               X509_REQ_set_pubkey(request, key) == 1 &&
               X509_REQ_sign(request, key, EVP_sha256()) > 0 &&
               PEM_write_bio_X509_REQ(bio, request) == 1;
@@ -174,7 +174,7 @@ static X509 *new_certificate(EVP_PKEY *key, const char *common_name, int days, s
     X509 *certificate = X509_new();
     if (certificate && X509_set_version(certificate, X509_VERSION_3) == 1 &&
         set_serial(certificate) && set_validity(certificate, days) &&
-        set_common_name(X509_get_subject_name(certificate), common_name) &&
+        x509_set_common_name(X509_get_subject_name(certificate), common_name) &&
         X509_set_pubkey(certificate, key) == 1)
         return certificate;
     X509_free(certificate);

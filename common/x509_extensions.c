@@ -60,12 +60,12 @@ static GENERAL_NAME *general_name(const char *name, struct error *error)
     return octets_name(GEN_DNS, string_of(ASN1_IA5STRING_new(), normal, strlen(normal)));
 }
 
-static bool collect_names(GENERAL_NAMES *list, const struct x509_purpose *purpose,
+static bool collect_names(GENERAL_NAMES *list, const char *const *names, size_t count,
                           struct error *error)
 {
-    for (size_t i = 0; i < purpose->name_count; i++) {
+    for (size_t i = 0; i < count; i++) {
         struct error local = {.code = ERROR_INTERNAL, .message = "out of memory"};
-        GENERAL_NAME *name = general_name(purpose->names[i], &local);
+        GENERAL_NAME *name = general_name(names[i], &local);
         if (!name || sk_GENERAL_NAME_push(list, name) <= 0) {
             GENERAL_NAME_free(name);
             if (error)
@@ -76,17 +76,29 @@ static bool collect_names(GENERAL_NAMES *list, const struct x509_purpose *purpos
     return true;
 }
 
+GENERAL_NAMES *x509_general_names(const char *const *names, size_t count, struct error *error)
+{
+    GENERAL_NAMES *list = sk_GENERAL_NAME_new_null();
+    if (!list) {
+        x509_failed(error, "out of memory");
+        return NULL;
+    }
+    if (collect_names(list, names, count, error))
+        return list;
+    GENERAL_NAMES_free(list);
+    return NULL;
+}
+
 static bool add_names(X509 *certificate, const struct x509_purpose *purpose, struct error *error)
 {
     if (purpose->name_count == 0)
         return true;
-    GENERAL_NAMES *list = sk_GENERAL_NAME_new_null();
+    GENERAL_NAMES *list = x509_general_names(purpose->names, purpose->name_count, error);
     if (!list)
-        return x509_failed(error, "out of memory");
+        return false;
     bool ok =
-        collect_names(list, purpose, error) &&
-        (X509_add1_ext_i2d(certificate, NID_subject_alt_name, list, 0, X509V3_ADD_DEFAULT) == 1 ||
-         x509_failed(error, "cannot add the names"));
+        X509_add1_ext_i2d(certificate, NID_subject_alt_name, list, 0, X509V3_ADD_DEFAULT) == 1 ||
+        x509_failed(error, "cannot add the names");
     GENERAL_NAMES_free(list);
     return ok;
 }

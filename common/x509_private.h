@@ -5,6 +5,7 @@
 #include "common/x509.h"
 
 #include <openssl/x509.h>
+#include <openssl/x509v3.h>
 
 #define X509_PEM_LIMIT 65536 /* bytes of PEM text that are looked at */
 
@@ -23,6 +24,12 @@ bool x509_failed(struct error *error, const char *what);
 EVP_PKEY *x509_read_key(const char *text, struct error *error);
 X509 *x509_read_certificate(const char *text, struct error *error);
 X509_REQ *x509_read_request(const char *text, struct error *error);
+
+/* At most 64 characters (RFC 5280, ub-common-name). */
+bool x509_set_common_name(X509_NAME *name, const char *common_name);
+/* DNS names and IP addresses as alternative names. NULL with *error, whose `where` is the name that
+ * cannot be one. Free with GENERAL_NAMES_free. */
+GENERAL_NAMES *x509_general_names(const char *const *names, size_t count, struct error *error);
 
 /* Adds the extensions of RFC 5280 that the purpose needs; `issuer` may be the certificate itself.
  */

@@ -23,6 +23,12 @@ struct http_fields {
     size_t count;
 };
 
+struct http_file { /* of a form; not looked at in any way */
+    char *name;    /* of the form's field */
+    char *data;    /* followed by a NUL that does not count */
+    size_t length; /* above 0 */
+};
+
 struct http_router;
 
 /* A complete request; the transport fills it and owns it until the response has been sent. All text
@@ -34,7 +40,9 @@ struct http_request {
     char *path;  /* "/audit", percent-decoded, starting with '/', without "." or ".." segments */
     char *query; /* raw, without '?'; "" where absent */
     struct http_fields query_fields;
-    struct http_fields form; /* application/x-www-form-urlencoded bodies */
+    struct http_fields form; /* application/x-www-form-urlencoded and multipart/form-data bodies */
+    struct http_file *files; /* of multipart/form-data bodies */
+    size_t file_count;
     struct http_fields headers;
     struct http_fields cookies;
     char *body;
@@ -62,6 +70,8 @@ const char *http_query(const struct http_request *request, const char *name);
 const char *http_form(const struct http_request *request, const char *name);
 /* A form value that may have several lines, separated by LF (text areas). */
 const char *http_form_lines(const struct http_request *request, const char *name);
+/* The first file of that name, or NULL where none was chosen. Borrowed. */
+const struct http_file *http_file(const struct http_request *request, const char *name);
 const char *http_cookie(const struct http_request *request, const char *name);
 
 /* Adds a response header; values with CR, LF or other control characters are refused (logged, not

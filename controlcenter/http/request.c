@@ -1,4 +1,5 @@
 #include "controlcenter/http/request.h"
+#include "controlcenter/http/multipart.h"
 #include "controlcenter/http/text.h"
 
 #include <stdlib.h>
@@ -11,6 +12,11 @@ void http_request_clear(struct http_request *request)
     free(request->query);
     http_fields_clear(&request->query_fields);
     http_fields_clear(&request->form);
+    for (size_t i = 0; i < request->file_count; i++) {
+        free(request->files[i].name);
+        free(request->files[i].data);
+    }
+    free(request->files);
     http_fields_clear(&request->headers);
     http_fields_clear(&request->cookies);
     free(request->body);
@@ -230,7 +236,10 @@ static bool has_form(const struct http_request *request)
 
 int http_request_finish(struct http_request *request)
 {
+    const char *type = http_header(request, "Content-Type");
     int status = parse_cookies(request);
+    if (status == 0 && type && request->body && http_is_multipart(type))
+        return http_parse_multipart(request, type);
     if (status == 0 && has_form(request))
         status = parse_parameters(&request->form, request->body, request->body_length, TEXT_LINES);
     return status;

@@ -34,7 +34,7 @@ int http_request_add_header(struct http_request *request, const char *name, size
 /* The body's declared size: *length and *present; 400 where it is not a number. */
 int http_request_content_length(const struct http_request *request, size_t *length, bool *present);
 
-/* After the body (request->body, body_length) is there: fills cookies and form. */
+/* After the body (request->body, body_length) is there: fills cookies, form and files. */
 int http_request_finish(struct http_request *request);
 
 /* Answers with the router's error page and the security headers instead of http_router_serve.

@@ -62,7 +62,7 @@ static ptrdiff_t decode(const char *text, size_t length, bool form, char *to)
 }
 
 /* Browsers send the lines of a text area with CRLF. */
-static size_t normalise_lines(char *text, size_t length)
+size_t text_normalise_lines(char *text, size_t length)
 {
     char *to = text;
     for (size_t i = 0; i < length; i++) {
@@ -89,7 +89,7 @@ int text_percent_decode(const char *text, size_t length, bool form, enum text_li
         return 400;
     }
     if (lines == TEXT_LINES)
-        end = (ptrdiff_t)normalise_lines(to, (size_t)end);
+        end = (ptrdiff_t)text_normalise_lines(to, (size_t)end);
     to[end] = '\0';
     *decoded = to;
     return 0;

@@ -22,6 +22,9 @@ bool text_is_clean(const char *text, size_t length, enum text_lines lines);
 int text_percent_decode(const char *text, size_t length, bool form, enum text_lines lines,
                         char **decoded);
 
+/* Turns every CRLF and lone CR into LF and every tab into a space, in place; returns the length. */
+size_t text_normalise_lines(char *text, size_t length);
+
 /* Whether the bytes are a token of RFC 9110 section 5.6.2 (at least one). */
 bool text_is_token(const char *text, size_t length);
 
