@@ -97,7 +97,8 @@ static json_t *read_shared(struct fleet *fleet, struct error *error)
         out_of_memory(error);
         return NULL;
     }
-    if (!read_settings(fleet, shared, error) || !read_domains(fleet, shared, error))
+    if (!read_settings(fleet, shared, error) || !fleet_read_directory(fleet, shared, error) ||
+        !read_domains(fleet, shared, error))
         return NULL;
     return json_incref(shared);
 }
@@ -196,6 +197,7 @@ static json_t *document_json(const struct document *document)
     if (!value ||
         set_optional(value, "default_route", json_object_get(shared, "default_route")) != 0 ||
         set_optional(value, "engine", json_object_get(shared, "engine")) != 0 ||
+        set_optional(value, "directory", json_object_get(shared, "directory")) != 0 ||
         set_optional(value, "bounce_protection", json_object_get(shared, "bounce_protection")) !=
             0 ||
         (malware &&

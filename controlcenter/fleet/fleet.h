@@ -5,6 +5,7 @@
 #ifndef GATEHOUSE_CONTROLCENTER_FLEET_FLEET_H
 #define GATEHOUSE_CONTROLCENTER_FLEET_FLEET_H
 
+#include "common/config_model.h"
 #include "common/error.h"
 #include "controlcenter/http/http.h"
 #include "controlcenter/store/store.h"
@@ -60,6 +61,21 @@ bool fleet_check_setting(struct fleet *fleet, const char *key, const json_t *val
                          struct error *error);
 bool fleet_check_domain(struct fleet *fleet, const char *name, const json_t *route,
                         struct error *error);
+/* A directory source as a form has it. */
+struct fleet_directory_candidate {
+    int64_t id; /* that it replaces; 0: a new one */
+    const char *name;
+    const json_t *settings;    /* as store_directory_source.settings */
+    const char *bind_password; /* NULL: the stored one */
+};
+/* Among the sources that are stored; `where` is such as "directory.sources[2].servers[0]". */
+bool fleet_check_directory(struct fleet *fleet, const struct fleet_directory_candidate *candidate,
+                           struct error *error);
+/* The same, and the typed form for whoever wants to try it: directory.sources[*index]. NULL with
+ * *error; free with config_free. */
+struct scanner_config *fleet_try_directory(struct fleet *fleet,
+                                           const struct fleet_directory_candidate *candidate,
+                                           size_t *index, struct error *error);
 /* A scanner's own settings, merged over "smtp.common". */
 bool fleet_check_smtp(struct fleet *fleet, const json_t *smtp, struct error *error);
 

@@ -50,6 +50,9 @@ const struct fleet_key_pair *fleet_candidate_pair(struct fleet *fleet, struct er
 /* Wipes and frees both texts. */
 void fleet_clear_key_pair(struct fleet_key_pair *pair);
 
+/* Sets the member "directory" of what documents have in common, where there is anything in it. */
+bool fleet_read_directory(struct fleet *fleet, json_t *shared, struct error *error);
+
 /* Finds the scanner of the request's client certificate. False after it has answered: 403 without a
  * certificate or for a scanner that was removed, 503 while the database is away. Clear the scanner
  * with store_scanner_clear. */
