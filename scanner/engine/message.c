@@ -12,7 +12,9 @@
 
 struct content {
     bool multipart, rfc822, digest;
+    bool attachment;
     char *boundary; /* NULL: none */
+    char *type;
     char *charset;
     char *name;
     GMimeContentEncoding encoding;
@@ -22,6 +24,7 @@ static void content_clear(struct content *content)
 {
     g_free(content->boundary);
     g_free(content->charset);
+    g_free(content->type);
     g_free(content->name);
 }
 
@@ -36,6 +39,16 @@ static char *clean_name(const char *name)
         return valid;
     g_free(valid);
     return NULL;
+}
+
+static char *lower_type(GMimeContentType *type)
+{
+    g_autofree char *text = g_mime_content_type_get_mime_type(type);
+    char *valid = g_utf8_make_valid(text, -1);
+    header_text_clean(valid, MESSAGE_NAME_CHARACTERS);
+    for (char *at = valid; *at; at++)
+        *at = g_ascii_tolower(*at);
+    return valid;
 }
 
 static void read_type(const struct header_field *field, struct content *content)
@@ -54,6 +67,7 @@ static void read_type(const struct header_field *field, struct content *content)
     if (boundary && *boundary && strlen(boundary) <= BOUNDARY_LIMIT)
         content->boundary = g_strdup(boundary);
     content->charset = g_strdup(g_mime_content_type_get_parameter(type, "charset"));
+    content->type = lower_type(type);
     content->name = clean_name(g_mime_content_type_get_parameter(type, "name"));
     g_object_unref(type);
 }
@@ -67,6 +81,7 @@ static void read_disposition(const struct header_field *field, struct content *c
     if (!disposition)
         return;
     char *name = clean_name(g_mime_content_disposition_get_parameter(disposition, "filename"));
+    content->attachment = g_mime_content_disposition_is_attachment(disposition);
     g_object_unref(disposition);
     if (!name)
         return;
@@ -240,11 +255,14 @@ static void build(struct message *message, bool *digests)
         part->body = part->begin + header.length;
         part->encoding = content.encoding;
         part->name = g_steal_pointer(&content.name);
+        part->type = g_steal_pointer(&content.type);
+        part->attachment = content.attachment;
         if (i == 0)
             take_fields(message, &header, content.charset);
         bool typed = header.fields[HEADER_CONTENT_TYPE].value != NULL;
         digests[i] = content.digest;
         expand_part(message, i, &content, !typed && in_digest(message, i, digests));
+        message->parts[i].charset = g_steal_pointer(&content.charset);
         content_clear(&content);
     }
 }
@@ -275,8 +293,11 @@ void message_free(struct message *message)
 {
     if (!message)
         return;
-    for (size_t i = 0; i < message->count; i++)
+    for (size_t i = 0; i < message->count; i++) {
         g_free(message->parts[i].name);
+        g_free(message->parts[i].type);
+        g_free(message->parts[i].charset);
+    }
     free(message->parts);
     g_free(message->subject);
     g_free(message->from);
