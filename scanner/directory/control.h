@@ -1,0 +1,20 @@
+/* run/directory-control.sock: requests of the agent (docs/architecture.md). */
+#ifndef GATEHOUSE_SCANNER_DIRECTORY_CONTROL_H
+#define GATEHOUSE_SCANNER_DIRECTORY_CONTROL_H
+
+#include "common/error.h"
+
+#include <event2/event.h>
+#include <jansson.h>
+
+struct control;
+
+/* A new reply to one request. */
+typedef json_t *(*control_handler)(void *argument, const json_t *request);
+
+struct control *control_open(struct event_base *base, const char *path, control_handler handler,
+                             void *argument, struct error *error);
+/* NULL is allowed. */
+void control_close(struct control *control);
+
+#endif
