@@ -18,7 +18,7 @@
 #define CONSOLE_THREADS 8
 #define CONSOLE_CONNECTIONS 512
 #define FASTCGI_THREADS 8
-#define FLEET_CONNECTIONS 4096 /* two for each scanner, and some that have just gone */
+#define FLEET_CONNECTIONS 6144 /* three for each scanner, and some that have just gone */
 #define RETRY_SECONDS 2
 #define WAITING_DAYS 2
 

@@ -13,6 +13,7 @@ const struct http_route fleet_routes[] = {
     {HTTP_POST, "/fleet/poll", HTTP_PUBLIC, fleet_poll},
     {HTTP_POST, "/fleet/position", HTTP_PUBLIC, fleet_position},
     {HTTP_POST, "/fleet/events", HTTP_PUBLIC, fleet_events},
+    {HTTP_POST, "/fleet/requests", HTTP_PUBLIC, fleet_requests},
     {HTTP_OTHER, NULL, HTTP_PUBLIC, NULL},
 };
 

@@ -50,6 +50,12 @@ const struct fleet_key_pair *fleet_candidate_pair(struct fleet *fleet, struct er
 /* Wipes and frees both texts. */
 void fleet_clear_key_pair(struct fleet_key_pair *pair);
 
+/* The members "domains":[...],"aliases":[...],"masquerades":[...] of every document, as text without
+ * braces. NULL with *error; the caller frees it. */
+char *fleet_lists_text(struct fleet *fleet, struct error *error);
+/* Whether a scanner would take a document with such members. */
+bool fleet_check_lists(const char *lists, struct error *error);
+
 /* Sets the member "directory" of what documents have in common, where there is anything in it. */
 bool fleet_read_directory(struct fleet *fleet, json_t *shared, struct error *error);
 
@@ -72,6 +78,7 @@ void fleet_enroll(struct http_request *request, struct http_response *response);
 void fleet_poll(struct http_request *request, struct http_response *response);
 void fleet_position(struct http_request *request, struct http_response *response);
 void fleet_events(struct http_request *request, struct http_response *response);
+void fleet_requests(struct http_request *request, struct http_response *response);
 
 #define FLEET_TOKEN_SECRET_BYTES 32
 /* Takes a token apart; false where it has not the form of one. */

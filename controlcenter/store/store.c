@@ -48,10 +48,11 @@ struct store *store_open(const char *conninfo, unsigned connections, struct erro
     store->most = connections;
     store->conninfo = strdup(conninfo);
     store->idle = calloc(connections, sizeof(PGconn *));
-    if (!store->conninfo || !store->idle)
+    store->bells = store_bells_new();
+    if (!store->conninfo || !store->idle || !store->bells)
         store_out_of_memory(error);
     else
-        store->watch = store_watch_new(store->conninfo, error);
+        store->watch = store_watch_new(store->conninfo, store->bells, error);
     if (store->watch)
         return store;
     store_close(store);
@@ -63,6 +64,7 @@ void store_close(struct store *store)
     if (!store)
         return;
     store_watch_free(store->watch);
+    store_bells_free(store->bells);
     store_drop_idle(store);
     pthread_cond_destroy(&store->given_back);
     pthread_mutex_destroy(&store->lock);

@@ -2,6 +2,7 @@
 #ifndef GATEHOUSE_CONTROLCENTER_STORE_STORE_INTERNAL_H
 #define GATEHOUSE_CONTROLCENTER_STORE_STORE_INTERNAL_H
 
+#include "controlcenter/store/requests.h"
 #include "controlcenter/store/store.h"
 
 #include <libpq-fe.h>
@@ -10,8 +11,10 @@
 #define STORE_STATEMENT_SECONDS 30 /* the server gives up a statement after it */
 #define STORE_PARAMETERS 20        /* most of one statement */
 #define STORE_CHANNEL "configuration_changed"
+#define STORE_REQUEST_CHANNEL "scanner_request" /* the payload is what a bell rings for */
 
 struct store_watch;
+struct store_bells;
 
 struct store {
     char *conninfo;
@@ -26,6 +29,7 @@ struct store {
     struct error away;
 
     struct store_watch *watch;
+    struct store_bells *bells;
 };
 
 /* --- pool.c --- */
@@ -120,9 +124,20 @@ bool store_log_write(PGconn *connection, const struct store_log_line *line, stru
 
 /* Raises the configuration version inside the transaction; every Control Center hears of it. */
 bool store_raise_version(struct store_transaction *transaction, struct error *error);
-struct store_watch *store_watch_new(const char *conninfo, struct error *error);
+/* Rings `bells` for what it hears; both are borrowed. */
+struct store_watch *store_watch_new(const char *conninfo, struct store_bells *bells,
+                                    struct error *error);
+/* The thread starts with the first who waits: commands that only change something need none. */
+void store_watch_start(struct store_watch *watch);
 void store_watch_free(struct store_watch *watch);
 /* This program committed that version. */
 void store_watch_learn(struct store_watch *watch, int64_t version);
+
+/* --- bells.c --- */
+
+struct store_bells *store_bells_new(void);
+void store_bells_free(struct store_bells *bells);
+/* Rings for those who wait for that id; for everybody where it is NULL. */
+void store_bells_ring(struct store_bells *bells, const char *id);
 
 #endif

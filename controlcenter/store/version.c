@@ -17,6 +17,7 @@
 
 struct store_watch {
     const char *conninfo; /* the store's */
+    struct store_bells *bells;
     pthread_mutex_t lock;
     pthread_cond_t changed;
     int64_t known; /* 0: not yet */
@@ -98,12 +99,16 @@ static bool read_version(struct store_watch *watch, PGconn *connection)
     return ok;
 }
 
-static bool drop_notifications(PGconn *connection)
+/* Returns whether one of them is about the configuration. */
+static bool take_notifications(struct store_watch *watch, PGconn *connection)
 {
     bool any = false;
     PGnotify *notification;
     while ((notification = PQnotifies(connection)) != NULL) {
-        any = true;
+        if (strcmp(notification->relname, STORE_REQUEST_CHANNEL) == 0)
+            store_bells_ring(watch->bells, notification->extra);
+        else
+            any = true;
         PQfreemem(notification);
     }
     return any;
@@ -121,7 +126,7 @@ static bool hear(struct store_watch *watch, PGconn *connection)
         return false;
     if (waits[0].revents && !PQconsumeInput(connection))
         return false;
-    if (drop_notifications(connection) || ready == 0)
+    if (take_notifications(watch, connection) || ready == 0)
         return read_version(watch, connection);
     return true;
 }
@@ -136,9 +141,12 @@ static void listen_until_it_breaks(struct store_watch *watch)
     }
     /* The version is read after LISTEN, so that no change falls between the two. */
     if (store_run(connection, "LISTEN " STORE_CHANNEL, NULL, NULL) &&
-        read_version(watch, connection))
+        store_run(connection, "LISTEN " STORE_REQUEST_CHANNEL, NULL, NULL) &&
+        read_version(watch, connection)) {
+        store_bells_ring(watch->bells, NULL); /* what was said before was not heard */
         while (hear(watch, connection))
             ;
+    }
     PQfinish(connection);
 }
 
@@ -155,7 +163,6 @@ static void *watch_main(void *argument)
 
 /* --- waiting --- */
 
-/* The thread starts with the first waiter: commands that only change something need none. */
 static void start_locked(struct store_watch *watch)
 {
     if (watch->started || watch->stopping)
@@ -163,6 +170,13 @@ static void start_locked(struct store_watch *watch)
     watch->started = pthread_create(&watch->thread, NULL, watch_main, watch) == 0;
     if (!watch->started)
         log_error("cannot start the thread that waits for configuration changes");
+}
+
+void store_watch_start(struct store_watch *watch)
+{
+    pthread_mutex_lock(&watch->lock);
+    start_locked(watch);
+    pthread_mutex_unlock(&watch->lock);
 }
 
 int64_t store_configuration_wait(struct store *store, int64_t above, int wait_ms)
@@ -180,7 +194,8 @@ int64_t store_configuration_wait(struct store *store, int64_t above, int wait_ms
     return known;
 }
 
-struct store_watch *store_watch_new(const char *conninfo, struct error *error)
+struct store_watch *store_watch_new(const char *conninfo, struct store_bells *bells,
+                                    struct error *error)
 {
     pthread_condattr_t attributes;
     struct store_watch *watch = calloc(1, sizeof(*watch));
@@ -193,6 +208,7 @@ struct store_watch *store_watch_new(const char *conninfo, struct error *error)
         return NULL;
     }
     watch->conninfo = conninfo;
+    watch->bells = bells;
     watch->wake = wake;
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
     pthread_cond_init(&watch->changed, &attributes);

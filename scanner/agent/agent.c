@@ -50,32 +50,39 @@ static struct agent *agent_new(const char *state, struct error *error)
     return NULL;
 }
 
+/* --- threads --- */
+
+static void *(*const bodies[AGENT_THREADS])(void *agent) = {poll_run, event_sender_run,
+                                                            requests_run};
+
+static void end_threads(struct agent *agent, size_t count)
+{
+    stop_request(&agent->stop);
+    for (size_t i = 0; i < count; i++)
+        pthread_join(agent->threads[i], NULL);
+}
+
 struct agent *agent_start(const char *state, struct error *error)
 {
     struct agent *agent = agent_new(state, error);
     if (!agent)
         return NULL;
-    if (pthread_create(&agent->poll_thread, NULL, poll_run, agent) != 0) {
-        error_set(error, ERROR_INTERNAL, NULL, "cannot start a thread");
-        agent_free(agent);
-        return NULL;
-    }
-    if (pthread_create(&agent->event_thread, NULL, event_sender_run, agent) != 0) {
-        error_set(error, ERROR_INTERNAL, NULL, "cannot start a thread");
-        stop_request(&agent->stop);
-        pthread_join(agent->poll_thread, NULL);
-        agent_free(agent);
-        return NULL;
-    }
-    return agent;
+    size_t started = 0;
+    while (started < AGENT_THREADS &&
+           pthread_create(&agent->threads[started], NULL, bodies[started], agent) == 0)
+        started++;
+    if (started == AGENT_THREADS)
+        return agent;
+    error_set(error, ERROR_INTERNAL, NULL, "cannot start a thread");
+    end_threads(agent, started);
+    agent_free(agent);
+    return NULL;
 }
 
 void agent_stop(struct agent *agent)
 {
     if (!agent)
         return;
-    stop_request(&agent->stop);
-    pthread_join(agent->poll_thread, NULL);
-    pthread_join(agent->event_thread, NULL);
+    end_threads(agent, AGENT_THREADS);
     agent_free(agent);
 }

@@ -1,5 +1,5 @@
 /* The agent: the scanner's channel to the Control Center. One thread polls (status up,
- * configuration down), one carries audit events. */
+ * configuration down), one carries audit events, one passes requests of the console on. */
 #ifndef GATEHOUSE_SCANNER_AGENT_AGENT_H
 #define GATEHOUSE_SCANNER_AGENT_AGENT_H
 

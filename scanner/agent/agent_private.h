@@ -7,15 +7,17 @@
 #include "scanner/agent/node.h"
 #include "scanner/agent/stop.h"
 
+#include <jansson.h>
 #include <pthread.h>
 #include <stdint.h>
+
+#define AGENT_THREADS 3
 
 struct agent {
     char state[NODE_PATH_SIZE];
     struct node node;
     struct stop stop;
-    pthread_t poll_thread;
-    pthread_t event_thread;
+    pthread_t threads[AGENT_THREADS];
 
     pthread_mutex_t lock; /* guards the rest: how the event thread is, for the status */
     char stream[65];
@@ -26,6 +28,12 @@ struct agent {
 /* The bodies of the threads; they return once the stop is requested. */
 void *poll_run(void *agent);
 void *event_sender_run(void *agent);
+void *requests_run(void *agent);
+
+/* Has the process `target` answer `request` where that is an operation that the Control Center may
+ * ask for, else an error: {"ok":false,"error":TEXT}. The caller owns the reply; NULL only when
+ * memory ran out. */
+json_t *requests_pass_on(const char *state, const char *target, const json_t *request);
 
 /* Says a problem once, when it begins or changes, and when it is over; `last` is the caller's
  * memory of it. A Control Center that is away for a day must not fill the log. */

@@ -220,6 +220,8 @@ static enum error_code code_of_status(long status)
         return ERROR_DENIED;
     case 400:
         return ERROR_INVALID;
+    case 404:
+        return ERROR_NOT_FOUND;
     case 413:
         return ERROR_LIMIT;
     default:

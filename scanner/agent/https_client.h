@@ -25,7 +25,7 @@ void https_client_free(struct https_client *client);
 /* POSTs `body` to `path` and returns the answer's JSON object, which the caller owns. NULL:
  * ERROR_UNAVAILABLE (not reachable, or an answer of 5xx), ERROR_DENIED (403, or the server's
  * certificate is not trusted), ERROR_INVALID (400), ERROR_PROTOCOL (409 or a malformed answer),
- * ERROR_LIMIT (413). The message is the server's where it sent one. */
+ * ERROR_NOT_FOUND (404), ERROR_LIMIT (413). The message is the server's where it sent one. */
 json_t *https_client_post(struct https_client *client, const char *path, const json_t *body,
                           int timeout_seconds, struct error *error);
 

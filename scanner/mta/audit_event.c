@@ -109,6 +109,8 @@ static void add_transaction(struct buffer *out, const char *type, const struct m
     add_text_member(out, "helo", transaction->helo);
     add_text_member(out, "protocol", transaction->protocol);
     add_text_member(out, "tls", transaction->tls);
+    if (transaction->user)
+        add_text_member(out, "user", transaction->user);
     add_text_member(out, "sender", envelope->sender);
     add_recipients(out, envelope);
     add_number_member(out, "size", envelope->size);
@@ -158,17 +160,35 @@ void audit_scanned(struct buffer *out, const struct message_id *id, const json_t
     end(out);
 }
 
+static void add_indices(struct buffer *out, const uint32_t *recipients, size_t count)
+{
+    add(out, ",\"recipients\":[");
+    for (size_t i = 0; i < count; i++)
+        buffer_add_format(out, "%s%zu", i > 0 ? "," : "", recipients ? (size_t)recipients[i] : i);
+    add(out, "]");
+}
+
 void audit_action(struct buffer *out, const struct message_id *id, const char *action,
                   const char *policy, const uint32_t *recipients, size_t count, const char *detail)
 {
     begin(out, "action", id);
     add_text_member(out, "action", action);
     add_text_member(out, "policy", policy);
-    add(out, ",\"recipients\":[");
-    for (size_t i = 0; i < count; i++)
-        buffer_add_format(out, "%s%zu", i > 0 ? "," : "", recipients ? (size_t)recipients[i] : i);
-    add(out, "]");
+    add_indices(out, recipients, count);
     add_text_member(out, "detail", detail);
+    end(out);
+}
+
+void audit_queue(struct buffer *out, const struct message_id *id, const char *action,
+                 const char *administrator, const uint32_t *recipients, size_t count,
+                 const char *route)
+{
+    begin(out, "queue", id);
+    add_text_member(out, "action", action);
+    add_text_member(out, "administrator", administrator);
+    add_indices(out, recipients, count);
+    if (route)
+        add_text_member(out, "route", route);
     end(out);
 }
 

@@ -35,6 +35,12 @@ void audit_scanned(struct buffer *out, const struct message_id *id, const json_t
 void audit_action(struct buffer *out, const struct message_id *id, const char *action,
                   const char *policy, const uint32_t *recipients, size_t count, const char *detail);
 
+/* What an administrator did to the queued recipients: `action` "hold", "release", "flush" or
+ * "reroute", with the new `route` (else NULL). */
+void audit_queue(struct buffer *out, const struct message_id *id, const char *action,
+                 const char *administrator, const uint32_t *recipients, size_t count,
+                 const char *route);
+
 struct audit_delivery {
     uint32_t recipient;
     const char *address;

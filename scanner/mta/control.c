@@ -7,6 +7,8 @@
 #include "common/timestamp.h"
 #include "scanner/mta/control_requests.h"
 #include "scanner/mta/queue.h"
+#include "scanner/mta/queue_list.h"
+#include "scanner/mta/queue_operations.h"
 
 #include <errno.h>
 #include <event2/buffer.h>
@@ -26,10 +28,12 @@ struct client {
     struct bufferevent *bufferevent;
     bool waits; /* for events */
     struct control_events events;
+    struct queue_list *list; /* that is being gathered for it */
 };
 
 struct control {
     struct mta *mta;
+    struct queue_operations *operations;
     struct evconnlistener *listener;
     struct event *patience; /* the first of those that wait for events gets an empty answer */
     struct client *clients;
@@ -46,6 +50,8 @@ static void client_free(struct client *client)
     if (client->next)
         client->next->link = client->link;
     control->client_count--;
+    if (client->list)
+        queue_list_cancel(client->list);
     bufferevent_free(client->bufferevent);
     free(client);
 }
@@ -70,6 +76,12 @@ static void send_error(struct client *client, const struct error *error)
         send_text(client, line, strlen(line));
 }
 
+/* The answer that the client waited for is sent: what it asked for meanwhile comes next. */
+static void read_on(struct client *client)
+{
+    bufferevent_trigger(client->bufferevent, EV_READ, BEV_OPT_DEFER_CALLBACKS);
+}
+
 static void send_events(struct client *client)
 {
     struct buffer out = BUFFER_INIT;
@@ -81,19 +93,25 @@ static void send_events(struct client *client)
     else
         send_error(client, &error);
     buffer_free(&out);
+    read_on(client);
 }
 
 /* --- requests --- */
+
+/* Sends what was written where it is good. */
+static bool send_reply(struct client *client, struct buffer *out, bool good)
+{
+    if (good)
+        send_text(client, out->data, out->length);
+    buffer_free(out);
+    return good;
+}
 
 static bool do_status(struct client *client, const json_t *request, struct error *error)
 {
     struct buffer out = BUFFER_INIT;
     (void)request;
-    bool good = control_status(client->control->mta, &out, error);
-    if (good)
-        send_text(client, out.data, out.length);
-    buffer_free(&out);
-    return good;
+    return send_reply(client, &out, control_status(client->control->mta, &out, error));
 }
 
 static bool do_reload(struct client *client, const json_t *request, struct error *error)
@@ -158,11 +176,56 @@ static bool do_events(struct client *client, const json_t *request, struct error
     return true;
 }
 
+static void on_list(void *argument, const char *text, size_t length)
+{
+    struct client *client = argument;
+    client->list = NULL;
+    send_text(client, text, length);
+    read_on(client);
+}
+
+static bool do_queue_list(struct client *client, const json_t *request, struct error *error)
+{
+    const struct mta *mta = client->control->mta;
+    client->list = queue_list_begin(mta->queue, mta->base, request, on_list, client, error);
+    return client->list != NULL;
+}
+
+static bool do_queue_message(struct client *client, const json_t *request, struct error *error)
+{
+    struct buffer out = BUFFER_INIT;
+    buffer_init(&out, IPC_FRAME_LIMIT);
+    return send_reply(client, &out,
+                      queue_message_write(client->control->mta->queue, request, &out, error));
+}
+
+static bool do_queue_act(struct client *client, const json_t *request, struct error *error)
+{
+    struct buffer out = BUFFER_INIT;
+    return send_reply(client, &out,
+                      queue_operations_act(client->control->operations, request, &out, error));
+}
+
+static bool do_queue_job(struct client *client, const json_t *request, struct error *error)
+{
+    struct buffer out = BUFFER_INIT;
+    return send_reply(client, &out,
+                      queue_operations_job(client->control->operations, request, &out, error));
+}
+
 static const struct {
     const char *op;
     bool (*run)(struct client *client, const json_t *request, struct error *error);
 } operations[] = {
-    {"status", do_status}, {"reload", do_reload}, {"events", do_events}, {"ack", do_ack}};
+    {"status", do_status},
+    {"reload", do_reload},
+    {"events", do_events},
+    {"ack", do_ack},
+    {"queue_list", do_queue_list},
+    {"queue_message", do_queue_message},
+    {"queue_act", do_queue_act},
+    {"queue_job", do_queue_job},
+};
 #define OPERATION_COUNT (sizeof(operations) / sizeof(operations[0]))
 
 static void answer(struct client *client, const char *text, size_t length)
@@ -190,7 +253,8 @@ static void on_readable(struct bufferevent *bufferevent, void *argument)
     struct client *client = argument;
     struct evbuffer *input = bufferevent_get_input(bufferevent);
     unsigned char head[IPC_HEAD_SIZE];
-    while (!client->waits && evbuffer_copyout(input, head, IPC_HEAD_SIZE) == IPC_HEAD_SIZE) {
+    while (!client->waits && !client->list &&
+           evbuffer_copyout(input, head, IPC_HEAD_SIZE) == IPC_HEAD_SIZE) {
         size_t length = ipc_head_read(head);
         if (length == 0 || length > CONTROL_REQUEST_LIMIT) {
             client_free(client);
@@ -212,7 +276,7 @@ static void on_end(struct bufferevent *bufferevent, short what, void *argument)
 {
     struct client *client = argument;
     (void)bufferevent;
-    if (!(what & BEV_EVENT_TIMEOUT) || !client->waits)
+    if (!(what & BEV_EVENT_TIMEOUT) || (!client->waits && !client->list))
         client_free(client);
     else
         bufferevent_enable(client->bufferevent, EV_READ);
@@ -260,6 +324,7 @@ struct control *control_open(struct mta *mta, const char *path, control_reload r
         abort();
     *control =
         (struct control){.mta = mta, .path = strdup(path), .reload = reload, .argument = argument};
+    control->operations = queue_operations_new(mta);
     control->patience = evtimer_new(mta->base, on_patience_over, control);
     control->listener = evconnlistener_new(mta->base, on_connection, control,
                                            LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd);
@@ -275,6 +340,7 @@ void control_free(struct control *control)
         return;
     while (control->clients)
         client_free(control->clients);
+    queue_operations_free(control->operations);
     evconnlistener_free(control->listener);
     queue_log_watch(queue_log_of(control->mta->queue), NULL, NULL);
     event_free(control->patience);

@@ -87,6 +87,21 @@ void delivery_take(struct delivery *delivery, struct queue_message *message)
     queue_release_busy(queue, message);
 }
 
+bool delivery_withdraw(struct delivery *delivery, struct queue_message *message)
+{
+    struct queue *queue = delivery->mta->queue;
+    for (const struct delivery_job *job = message->jobs; job; job = job->message_next)
+        if (job->begun)
+            return false;
+    if (message->busy && delivery_report_is_under_way(delivery, message))
+        return false;
+    queue_hold_busy(queue, message); /* not due before all of it is back */
+    while (message->jobs)
+        delivery_job_withdraw(message->jobs);
+    queue_release_busy(queue, message);
+    return true;
+}
+
 /* --- life --- */
 
 static void on_sweep(evutil_socket_t fd, short events, void *argument)

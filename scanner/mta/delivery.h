@@ -17,6 +17,13 @@ void delivery_take(struct delivery *delivery, struct queue_message *message);
  * queued recipient, and they are recorded as bounced together with `events` (taken over). */
 void delivery_refuse(struct delivery *delivery, struct queue_message *message, const char *reply,
                      struct buffer *events);
+/* Takes an idle message back from the lines of its destinations, so that it can be changed; what is
+ * due goes into line again. False, and nothing is taken back, while an attempt is under way or its
+ * end is being told to the sender. */
+bool delivery_withdraw(struct delivery *delivery, struct queue_message *message);
+/* An administrator wants what is queued to be tried now: destinations that were left alone because
+ * they failed are tried again. */
+void delivery_retry(struct delivery *delivery);
 /* mta->config was replaced: routes, limits and DNS servers of attempts from now on. */
 void delivery_configured(struct delivery *delivery);
 /* Ends connections; messages in delivery stay queued as they are on disk. */

@@ -15,6 +15,11 @@ struct delivery_job *delivery_job_new(struct delivery *delivery, struct queue_me
         abort();
     job->delivery = delivery;
     job->message = message;
+    job->message_next = message->jobs;
+    job->message_link = &message->jobs;
+    if (job->message_next)
+        job->message_next->message_link = &job->message_next;
+    message->jobs = job;
     queue_hold_busy(delivery->mta->queue, message);
     return job;
 }
@@ -133,7 +138,8 @@ bool delivery_job_prepare(struct delivery_job *job)
 {
     struct queue_message *message = job->message;
     struct smtp_transaction *transaction = &job->transaction;
-    if (message->removed || (message->flags & QUEUE_FLAG_HELD))
+    if (!message || message->removed || (message->flags & QUEUE_FLAG_HELD) ||
+        queue_is_paused(job->delivery->mta->queue, message->direction))
         return false;
     keep_queued(job);
     if (transaction->recipient_count == 0)
@@ -154,6 +160,7 @@ bool delivery_job_prepare(struct delivery_job *job)
     transaction->source = job;
     transaction->utf8_needed =
         !addresses_are_ascii(transaction) || (transaction->utf8 && !header_is_ascii(job));
+    job->begun = true;
     return true;
 }
 
@@ -200,13 +207,25 @@ void delivery_job_set_replies(struct delivery_job *job, int code, const char *re
     }
 }
 
-void delivery_job_end(struct delivery_job *job)
+void delivery_job_withdraw(struct delivery_job *job)
 {
+    struct queue_message *message = job->message;
     for (size_t i = 0; i < job->transaction.recipient_count; i++) {
-        job->message->recipients[job->indices[i]].in_delivery = false;
+        message->recipients[job->indices[i]].in_delivery = false;
         free(job->transaction.recipients[i].reply);
     }
-    queue_release_busy(job->delivery->mta->queue, job->message);
+    job->transaction.recipient_count = 0;
+    *job->message_link = job->message_next;
+    if (job->message_next)
+        job->message_next->message_link = job->message_link;
+    job->message = NULL;
+    queue_release_busy(job->delivery->mta->queue, message);
+}
+
+void delivery_job_end(struct delivery_job *job)
+{
+    if (job->message)
+        delivery_job_withdraw(job);
     free(job->transaction.recipients);
     free(job->indices);
     free(job);

@@ -102,6 +102,7 @@ void delivery_pool_add(struct delivery_pool *pool, struct delivery_job *job)
 
 void delivery_pool_add_first(struct delivery_pool *pool, struct delivery_job *job)
 {
+    job->begun = false;
     job->next = pool->first;
     pool->first = job;
     if (!job->next)
@@ -226,6 +227,14 @@ void delivery_pool_unreachable(struct delivery_pool *pool, int code, const char 
     if (++pool->failures >= FAILURES_MOST)
         leave_alone(pool, now);
     fail_waiting(pool, code, reply);
+}
+
+void delivery_retry(struct delivery *delivery)
+{
+    for (struct delivery_pool *pool = delivery->pools; pool; pool = pool->next) {
+        pool->left_alone_until = pool->open_after = 0;
+        pool->failures = 0;
+    }
 }
 
 /* --- sweep --- */

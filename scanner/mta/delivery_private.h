@@ -21,7 +21,9 @@
 struct delivery_job {
     struct delivery_job *next;
     struct delivery *delivery;
-    struct queue_message *message;
+    struct queue_message *message; /* NULL: it was taken back from the line */
+    struct delivery_job *message_next, **message_link; /* in message->jobs */
+    bool begun;                                        /* it is on the wire */
     unsigned repeats; /* begun again because a kept connection was gone */
     uint32_t capacity;
     struct smtp_transaction transaction;
@@ -100,6 +102,8 @@ bool delivery_job_prepare(struct delivery_job *job);
 /* Where the server took some recipients and said 452 to others, as one does that takes fewer at
  * once (RFC 5321 section 4.5.3.1.10): a job of its own for those others, else NULL. */
 struct delivery_job *delivery_job_split_overflow(struct delivery_job *job);
+/* Lets go of message and recipients while the job stays in line, where it is passed over. */
+void delivery_job_withdraw(struct delivery_job *job);
 /* Lets go of message and recipients and frees the job. */
 void delivery_job_end(struct delivery_job *job);
 /* Gives every recipient without a reply this one. */
@@ -150,6 +154,9 @@ void delivery_report_delay(struct delivery *delivery, struct queue_message *mess
 /* What these recipients asked for with NOTIFY=SUCCESS, to be called before they are recorded as
  * delivered; the peer does not report itself. */
 void delivery_report_relayed(struct delivery_job *job, const struct delivery_hop *hop);
+/* Whether a report about failed recipients of the message is on its way to stable storage. */
+bool delivery_report_is_under_way(const struct delivery *delivery,
+                                  const struct queue_message *message);
 void delivery_reports_forget(struct delivery *delivery);
 
 #endif

@@ -287,6 +287,15 @@ void delivery_report_failures(struct delivery *delivery, struct queue_message *m
         record_bounced(report, NULL);
 }
 
+bool delivery_report_is_under_way(const struct delivery *delivery,
+                                  const struct queue_message *message)
+{
+    for (const struct delivery_report *report = delivery->reports; report; report = report->next)
+        if (report->message == message)
+            return true;
+    return false;
+}
+
 void delivery_reports_forget(struct delivery *delivery)
 {
     while (delivery->reports) {

@@ -131,6 +131,10 @@ void delivery_record(struct delivery_job *job, const struct delivery_hop *hop)
     struct delivery *delivery = job->delivery;
     struct queue *queue = delivery->mta->queue;
     struct outcome outcome = {.job = job, .hop = hop, .now = timestamp_now_ms()};
+    if (!message) { /* taken back while it waited */
+        delivery_job_end(job);
+        return;
+    }
     queue_hold_busy(queue, message);
     for (size_t i = 0; i < job->transaction.recipient_count; i++)
         add_recipient(&outcome, i);

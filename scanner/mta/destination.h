@@ -9,6 +9,7 @@
 #define DESTINATION_RELAYS 16
 #define DESTINATION_HOSTS 32 /* addresses that are kept of one destination */
 #define DESTINATION_REPLY_SIZE 512
+#define DESTINATION_ROUTE_LIMIT 300 /* bytes of a recipient's own route */
 
 struct destination_route {
     enum config_route_kind kind;
@@ -26,6 +27,9 @@ struct destination_route {
 const char *destination_find_route(const struct scanner_config *config,
                                    const struct queue_recipient *recipient,
                                    struct destination_route *route);
+
+/* Whether `text` is a route of its own that a recipient may be given: NULL, or what is wrong. */
+const char *destination_check_route(const char *text);
 
 /* One text for each route; equal routes have the same. The caller frees it. */
 char *destination_key(const struct destination_route *route);

@@ -147,6 +147,16 @@ const char *destination_find_route(const struct scanner_config *config,
     return NULL;
 }
 
+const char *destination_check_route(const char *text)
+{
+    struct destination_route route = {0};
+    if (strlen(text) > DESTINATION_ROUTE_LIMIT)
+        return "the route is too long";
+    return set_own(&route, text, "example.invalid") == NULL
+               ? NULL
+               : "must be HOST, HOST:PORT, [ADDRESS]:PORT, mx or mx:DOMAIN";
+}
+
 char *destination_key(const struct destination_route *route)
 {
     struct buffer key = BUFFER_INIT;

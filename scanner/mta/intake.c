@@ -290,7 +290,7 @@ static void on_rescanned(void *argument, const json_t *result)
     struct rescan *rescan = argument;
     struct intake *intake = rescan->intake;
     struct queue *queue = intake->mta->queue;
-    if (result)
+    if (result && !rescan->message->removed) /* an administrator may have deleted it meanwhile */
         apply_to_queued(intake, rescan->message, result);
     queue_release_busy(queue, rescan->message);
     free(rescan);

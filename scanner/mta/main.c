@@ -61,6 +61,9 @@ static bool take_configuration(struct program *program, struct scanner_config *c
         return false;
     }
     config_ref_drop(before);
+    queue_pause(mta->queue, QUEUE_INBOUND, !config->inbound.deliver);
+    queue_pause(mta->queue, QUEUE_OUTBOUND, !config->outbound.deliver);
+    queue_pause(mta->queue, QUEUE_INTERNAL, !config->outbound.deliver);
     scan_client_set_connections(mta->scan_client, config->engine.workers);
     if (had_delivery)
         delivery_configured(mta->delivery);

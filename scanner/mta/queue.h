@@ -5,8 +5,10 @@
  *   message                recipient
  *   TO_BE_SCANNED  ------> QUEUED        nothing is sent while the message is unscanned
  *   TO_BE_DELIVERED        QUEUED --> DELIVERED | BOUNCED | DELETED     (final)
- *   HELD                   QUEUED        waits for an administrator; HELD keeps TO_BE_* to return
- * to
+ *   HELD (a flag)          QUEUED        waits for an administrator
+ *
+ * HELD goes with either state of the message. Delivery of a direction may be paused (queue_pause):
+ * that is no state of the message.
  *
  * A message whose recipients are all final leaves the queue. A refused, rejected or deleted message
  * never enters it: its events alone are logged. Every change is one record of the queue log with
@@ -79,6 +81,7 @@ struct queue_recipient {
 struct queue_message {
     struct message_id id;
     struct queue_message *hash_next;
+    struct queue_message *lower, *higher; /* the tree by ids (queue_order.c) */
     struct queue_message *segment_next, **segment_link;
     struct queue_segment *segment;
     uint64_t body_offset;
@@ -88,6 +91,7 @@ struct queue_message {
     const char *envelope_id; /* RFC 3461 ENVID (xtext), or NULL */
     char *extra_header;      /* fields put before the body at delivery, or NULL */
     size_t heap_index;       /* 0: not waiting for a time */
+    struct delivery_job *jobs; /* the delivery's: its transactions, waiting or under way */
     uint32_t recipient_count;
     uint32_t open_recipients; /* QUEUED ones */
     uint32_t scan_attempts;
@@ -184,7 +188,18 @@ void queue_release_busy(struct queue *queue, struct queue_message *message);
  * second. */
 void queue_due_at(struct queue *queue, struct queue_message *message, int64_t when);
 
+/* While a direction is paused its messages that are to be delivered are not handed out, and take no
+ * timer's work; scanning goes on. Those that are due when it goes on again are handed out in order
+ * of their next attempts, a few at a time. Not kept on disk: it is a matter of the configuration. */
+void queue_pause(struct queue *queue, enum queue_direction direction, bool paused);
+bool queue_is_paused(const struct queue *queue, enum queue_direction direction);
+
 struct queue_message *queue_find(struct queue *queue, const struct message_id *id);
+/* Finds the messages with the lowest ids above `after` (NULL: the lowest of all), in order, up to
+ * `most`. Returns how many, 0 only where there are none; there may be more behind them. A walk by
+ * the last id of each call loses no message, whatever comes and goes between the calls. */
+size_t queue_next(struct queue *queue, const struct message_id *after,
+                  struct queue_message **messages, size_t most);
 /* Calls visit for each message until it returns false; it may change the one it is given. */
 void queue_each(struct queue *queue, bool (*visit)(void *argument, struct queue_message *message),
                 void *argument);

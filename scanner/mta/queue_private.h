@@ -20,6 +20,7 @@ struct queue {
     struct queue_message **buckets;
     size_t bucket_count; /* a power of two */
     size_t message_count;
+    struct queue_message *order; /* the same ones by their ids (queue_order.c) */
     struct queue_counts counts;
     uint64_t live_bytes; /* of the message records that are still needed */
 
@@ -28,6 +29,11 @@ struct queue {
     size_t wait_count, wait_capacity;
     struct event *due_timer;
     struct queue_message *handed; /* given to hooks.due just now */
+
+    /* Messages that wait while their direction is paused are in no heap. */
+    bool paused[QUEUE_INTERNAL + 1];
+    struct event *resume_timer;
+    struct message_id resumed; /* those up to it are looked at since a direction went on */
 
     /* Moving messages out of the oldest segments (queue_compact.c). */
     struct event *compact_timer;
@@ -50,6 +56,8 @@ void queue_segment_release(struct queue *queue, struct queue_segment *segment, u
 /* The table of messages and the counts. An id is added once. */
 void queue_table_add(struct queue *queue, struct queue_message *message);
 void queue_table_remove(struct queue *queue, struct queue_message *message);
+void queue_order_add(struct queue *queue, struct queue_message *message);
+void queue_order_remove(struct queue *queue, struct queue_message *message);
 void queue_count_change(struct queue *queue, const struct queue_message *message, int by);
 
 /* Puts an idle message into the heap at the time that its state asks for, or takes it out where

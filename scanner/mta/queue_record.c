@@ -163,6 +163,7 @@ void queue_record_put_draft(struct buffer *meta, const struct queue_draft *draft
     for (size_t i = 0; i < draft->recipient_count; i++)
         put_recipient(meta, &(struct recipient_fields){.address = draft->recipients[i].address,
                                                        .original = draft->recipients[i].original,
+                                                       .route = draft->recipients[i].route,
                                                        .notify = draft->recipients[i].notify});
 }
 

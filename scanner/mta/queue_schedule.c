@@ -6,6 +6,8 @@
 #include <stdlib.h>
 
 #define HANDED_OUT_AT_ONCE 64 /* before the loop looks at its sockets again */
+#define RESUMED_AT_ONCE 256
+#define RESUME_EVERY_US 2000
 #define LONGEST_TIMER_MS (60 * 1000)
 #define NOT_TAKEN_RETRY_MS 1000
 #define BLOCKED_RETRY_MS 500 /* nothing is sent whose result could not be written down */
@@ -101,12 +103,14 @@ void queue_schedule_remove(struct queue *queue, struct queue_message *message)
 }
 
 /* The earliest time at which something is to be done; INT64_MAX for never. */
-static int64_t due_time(const struct queue_message *message)
+static int64_t due_time(const struct queue *queue, const struct queue_message *message)
 {
     if (message->flags & QUEUE_FLAG_HELD)
         return INT64_MAX;
     if (message->state == QUEUE_TO_BE_SCANNED)
         return 0;
+    if (queue_is_paused(queue, message->direction))
+        return INT64_MAX;
     int64_t earliest = INT64_MAX;
     for (uint32_t i = 0; i < message->recipient_count; i++) {
         const struct queue_recipient *recipient = &message->recipients[i];
@@ -119,7 +123,7 @@ static int64_t due_time(const struct queue_message *message)
 
 void queue_schedule(struct queue *queue, struct queue_message *message)
 {
-    int64_t when = due_time(message);
+    int64_t when = due_time(queue, message);
     if (message->removed || message->busy || when == INT64_MAX)
         queue_schedule_remove(queue, message);
     else
@@ -130,6 +134,8 @@ void queue_due_at(struct queue *queue, struct queue_message *message, int64_t wh
 {
     if (message->removed || message->busy || message->flags & QUEUE_FLAG_HELD)
         return;
+    if (due_time(queue, message) == INT64_MAX)
+        return; /* paused, or all of it is under way */
     int64_t earliest = queue->handed == message ? timestamp_now_ms() + NOT_TAKEN_RETRY_MS : 0;
     schedule_at(queue, message, when < earliest ? earliest : when);
 }
@@ -146,7 +152,7 @@ static void hand_out(struct queue *queue, struct queue_message *message, int64_t
             queue_bury(queue, message);
         return;
     }
-    int64_t when = due_time(message);
+    int64_t when = due_time(queue, message);
     if (!message->busy && !message->heap_index && when != INT64_MAX)
         schedule_at(queue, message,
                     when < now + NOT_TAKEN_RETRY_MS ? now + NOT_TAKEN_RETRY_MS : when);
@@ -166,15 +172,55 @@ static void on_due(evutil_socket_t fd, short what, void *argument)
          i++) {
         struct queue_message *message = queue->waits[1].message;
         heap_remove(queue, message);
-        hand_out(queue, message, now);
+        if (due_time(queue, message) != INT64_MAX)
+            hand_out(queue, message, now);
     }
     arm(queue);
 }
 
+/* --- pausing --- */
+
+bool queue_is_paused(const struct queue *queue, enum queue_direction direction)
+{
+    return queue->paused[direction];
+}
+
+/* A piece of the queue at a time: with a million messages the whole of it would keep sessions
+ * waiting. */
+static void on_resume(evutil_socket_t fd, short what, void *argument)
+{
+    (void)fd;
+    (void)what;
+    struct queue *queue = argument;
+    struct queue_message *messages[RESUMED_AT_ONCE];
+    size_t count = queue_next(queue, &queue->resumed, messages, RESUMED_AT_ONCE);
+    if (!count)
+        return;
+    for (size_t i = 0; i < count; i++)
+        if (!messages[i]->heap_index)
+            queue_schedule(queue, messages[i]);
+    queue->resumed = messages[count - 1]->id;
+    event_add(queue->resume_timer, &(struct timeval){.tv_usec = RESUME_EVERY_US});
+}
+
+void queue_pause(struct queue *queue, enum queue_direction direction, bool paused)
+{
+    if (queue->paused[direction] == paused)
+        return;
+    queue->paused[direction] = paused;
+    if (paused)
+        return; /* those that wait leave the heap when their time comes */
+    queue->resumed = (struct message_id){0};
+    event_add(queue->resume_timer, &(struct timeval){0});
+}
+
+/* --- life --- */
+
 bool queue_schedule_open(struct queue *queue, struct error *error)
 {
     queue->due_timer = evtimer_new(queue->base, on_due, queue);
-    if (!queue->due_timer)
+    queue->resume_timer = evtimer_new(queue->base, on_resume, queue);
+    if (!queue->due_timer || !queue->resume_timer)
         return error_set(error, ERROR_INTERNAL, queue->folder, "cannot make the queue's timer");
     return true;
 }
@@ -183,6 +229,8 @@ void queue_schedule_close(struct queue *queue)
 {
     if (queue->due_timer)
         event_free(queue->due_timer);
-    queue->due_timer = NULL;
+    if (queue->resume_timer)
+        event_free(queue->resume_timer);
+    queue->due_timer = queue->resume_timer = NULL;
     free(queue->waits);
 }

@@ -49,6 +49,7 @@ void queue_table_add(struct queue *queue, struct queue_message *message)
     struct queue_message **bucket = &queue->buckets[bucket_of(queue, &message->id)];
     message->hash_next = *bucket;
     *bucket = message;
+    queue_order_add(queue, message);
     queue->message_count++;
     queue_count_change(queue, message, 1);
 }
@@ -59,6 +60,7 @@ void queue_table_remove(struct queue *queue, struct queue_message *message)
     while (*link != message)
         link = &(*link)->hash_next;
     *link = message->hash_next;
+    queue_order_remove(queue, message);
     queue->message_count--;
     queue_count_change(queue, message, -1);
 }
