@@ -1,19 +1,20 @@
 /* The configuration documents of scanners: built from the settings, validated, signed.
  *
  * What all scanners have in common (domains, policies, routes) is read once for each version and
- * shared between their documents. */
+ * shared between their documents; the long lists of it are also checked once (lists.c). */
 #include "controlcenter/fleet/fleet_private.h"
 
+#include "common/buffer.h"
 #include "common/cleanup.h"
 #include "common/config_model.h"
 #include "common/json.h"
 #include "common/message_id.h"
 #include "common/timestamp.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define DOMAIN_PAGE 1000
 #define READ_ATTEMPTS 5
 
 /* Settings that go into documents, and the member of `shared` that holds them; a missing setting
@@ -37,41 +38,6 @@ static bool out_of_memory(struct error *error)
 
 /* --- what documents have in common --- */
 
-static json_t *domain_json(const char *name, const json_t *route)
-{
-    return json_pack("{s:s,s:O}", "name", name, "route", route);
-}
-
-static bool add_domain_page(struct fleet *fleet, json_t *array, char after[DOMAIN_SIZE],
-                            size_t *added, struct error *error)
-{
-    struct store_domain *domains = NULL;
-    bool ok = true;
-    if (!store_domain_list(fleet->store, NULL, *after ? after : NULL, DOMAIN_PAGE, &domains, added,
-                           error))
-        return false;
-    for (size_t i = 0; i < *added && ok; i++)
-        ok = json_array_append_new(array, domain_json(domains[i].name, domains[i].route)) == 0;
-    if (*added)
-        memcpy(after, domains[*added - 1].name, DOMAIN_SIZE);
-    store_domain_list_free(domains, *added);
-    return ok || out_of_memory(error);
-}
-
-static bool read_domains(struct fleet *fleet, json_t *shared, struct error *error)
-{
-    char after[DOMAIN_SIZE] = "";
-    size_t added;
-    json_t *array = json_array();
-    if (json_object_set_new(shared, "domains", array) != 0)
-        return out_of_memory(error);
-    do {
-        if (!add_domain_page(fleet, array, after, &added, error))
-            return false;
-    } while (added == DOMAIN_PAGE);
-    return true;
-}
-
 static bool read_settings(struct fleet *fleet, json_t *shared, struct error *error)
 {
     for (size_t i = 0; i < SHARED_SETTING_COUNT; i++) {
@@ -90,6 +56,30 @@ static bool read_settings(struct fleet *fleet, json_t *shared, struct error *err
     return true;
 }
 
+/* The text of the lists goes along as the member "lists". Where it would make no valid document
+ * "lists_error" says why: the version is not read again for every scanner that asks. */
+static bool read_lists(struct fleet *fleet, json_t *shared, struct error *error)
+{
+    struct error refused = {0};
+    char reason[700];
+    cleanup_free char *text = fleet_lists_text(fleet, error);
+    if (!text)
+        return false;
+    json_t *lists = json_stringn_nocheck(text, strlen(text));
+    if (!lists || json_object_set_new(shared, "lists", lists) != 0)
+        return out_of_memory(error);
+    if (fleet_check_lists(text, &refused))
+        return true;
+    if (refused.code != ERROR_INVALID) {
+        if (error)
+            *error = refused;
+        return false;
+    }
+    return json_object_set_new(shared, "lists_error",
+                               json_string(error_text(&refused, reason, sizeof(reason)))) == 0 ||
+           out_of_memory(error);
+}
+
 static json_t *read_shared(struct fleet *fleet, struct error *error)
 {
     cleanup_json json_t *shared = json_object();
@@ -98,7 +88,7 @@ static json_t *read_shared(struct fleet *fleet, struct error *error)
         return NULL;
     }
     if (!read_settings(fleet, shared, error) || !fleet_read_directory(fleet, shared, error) ||
-        !read_domains(fleet, shared, error))
+        !read_lists(fleet, shared, error))
         return NULL;
     return json_incref(shared);
 }
@@ -190,10 +180,10 @@ static json_t *document_json(const struct document *document)
     const json_t *shared = document->shared;
     json_t *malware = json_object_get(shared, "malware");
     cleanup_json json_t *value =
-        json_pack("{s:i,s:I,s:s,s:s,s:s,s:o,s:O}", "format", CONFIG_FORMAT, "version",
+        json_pack("{s:i,s:I,s:s,s:s,s:s,s:o}", "format", CONFIG_FORMAT, "version",
                   (json_int_t)document->version, "scanner_id", document->scanner_id, "issued_at",
                   timestamp_text(timestamp_now_ms(), now), "host_name", document->host_name, "smtp",
-                  smtp_json(document), "domains", json_object_get(shared, "domains"));
+                  smtp_json(document));
     if (!value ||
         set_optional(value, "default_route", json_object_get(shared, "default_route")) != 0 ||
         set_optional(value, "engine", json_object_get(shared, "engine")) != 0 ||
@@ -206,8 +196,30 @@ static json_t *document_json(const struct document *document)
     return json_incref(value);
 }
 
-/* The text of a document that a scanner will take. NULL with the field where it will not. */
-static char *document_text(const struct document *document, struct error *error)
+/* Puts the lists, which are members of an object without its braces, at the end of a document. */
+static char *with_lists(const char *text, const char *lists, struct error *error)
+{
+    struct buffer whole = {.limit = CONFIG_DOCUMENT_LIMIT};
+    buffer_add(&whole, text, strlen(text) - 1);
+    buffer_add_format(&whole, ",%s}", lists);
+    char *taken = buffer_take(&whole);
+    if (!taken)
+        error_set(error, ERROR_LIMIT, NULL, "the document is larger than %u bytes",
+                  CONFIG_DOCUMENT_LIMIT);
+    buffer_free(&whole);
+    return taken;
+}
+
+static bool is_valid(const char *text, struct error *error)
+{
+    struct scanner_config *config = text ? config_parse(text, strlen(text), error) : NULL;
+    config_free(config);
+    return config != NULL;
+}
+
+/* The text of a document that a scanner will take, with the lists that were checked already. NULL
+ * with the field where it will not. */
+static char *document_text(const struct document *document, const char *lists, struct error *error)
 {
     if (!json_is_object(document->smtp)) {
         error_set(error, ERROR_INVALID, "smtp", "must be an object");
@@ -219,13 +231,8 @@ static char *document_text(const struct document *document, struct error *error)
         out_of_memory(error);
         return NULL;
     }
-    struct scanner_config *config = config_parse(text, strlen(text), error);
-    if (!config)
-        return NULL;
-    config_free(config);
-    char *valid = text;
-    text = NULL;
-    return valid;
+    cleanup_free char *without = with_lists(text, "\"domains\":[]", error);
+    return is_valid(without, error) ? with_lists(text, lists, error) : NULL;
 }
 
 json_t *fleet_envelope(struct fleet *fleet, const struct store_scanner *scanner, int64_t *version,
@@ -236,6 +243,11 @@ json_t *fleet_envelope(struct fleet *fleet, const struct store_scanner *scanner,
     cleanup_json json_t *none = json_object();
     if (!shared)
         return NULL;
+    const char *refused = json_string_value(json_object_get(shared, "lists_error"));
+    if (refused) {
+        error_set(error, ERROR_INVALID, NULL, "%s", refused);
+        return NULL;
+    }
     document.version = *version;
     document.shared = shared;
     document.smtp = scanner->smtp ? scanner->smtp : none;
@@ -243,7 +255,8 @@ json_t *fleet_envelope(struct fleet *fleet, const struct store_scanner *scanner,
     if (!fleet_scanner_certificate(fleet, scanner->id, scanner->host_name, &pair, error))
         return NULL;
     document.pair = &pair;
-    cleanup_free char *text = document_text(&document, error);
+    const char *lists = json_string_value(json_object_get(shared, "lists"));
+    cleanup_free char *text = document_text(&document, lists, error);
     fleet_clear_key_pair(&pair);
     cleanup_free char *envelope =
         text ? signing_seal(text, fleet->configuration_secret, error) : NULL;
@@ -251,6 +264,22 @@ json_t *fleet_envelope(struct fleet *fleet, const struct store_scanner *scanner,
 }
 
 /* --- candidates --- */
+
+bool fleet_check_lists(const char *lists, struct error *error)
+{
+    char id_text[MESSAGE_ID_TEXT_SIZE], now[TIMESTAMP_TEXT_SIZE];
+    struct message_id id = message_id_new();
+    cleanup_json json_t *value =
+        json_pack("{s:i,s:i,s:s,s:s,s:s,s:{s:{s:[]},s:{s:[]}}}", "format", CONFIG_FORMAT, "version",
+                  1, "scanner_id", message_id_text(&id, id_text), "issued_at",
+                  timestamp_text(timestamp_now_ms(), now), "host_name", "candidate.invalid", "smtp",
+                  "inbound", "listeners", "outbound", "listeners");
+    cleanup_free char *text = value ? json_text(value) : NULL;
+    if (!text)
+        return out_of_memory(error);
+    cleanup_free char *whole = with_lists(text, lists, error);
+    return is_valid(whole, error);
+}
 
 static bool check(struct fleet *fleet, const json_t *shared, const char *host_name,
                   const json_t *smtp, struct error *error)
@@ -265,7 +294,7 @@ static bool check(struct fleet *fleet, const json_t *shared, const char *host_na
                                 .pair = fleet_candidate_pair(fleet, error)};
     if (!document.pair)
         return false;
-    cleanup_free char *text = document_text(&document, error);
+    cleanup_free char *text = document_text(&document, "\"domains\":[]", error);
     return text != NULL;
 }
 
@@ -297,8 +326,7 @@ bool fleet_check_setting(struct fleet *fleet, const char *key, const json_t *val
             continue;
         if (!json_is_object(value))
             return error_set(error, ERROR_INVALID, key, "must be an object");
-        cleanup_json json_t *shared =
-            json_pack("{s:[],s:O}", "domains", shared_settings[i].member, value);
+        cleanup_json json_t *shared = json_pack("{s:O}", shared_settings[i].member, value);
         if (!shared)
             return out_of_memory(error);
         return check_default(fleet, shared, error) &&
@@ -310,11 +338,14 @@ bool fleet_check_setting(struct fleet *fleet, const char *key, const json_t *val
 bool fleet_check_domain(struct fleet *fleet, const char *name, const json_t *route,
                         struct error *error)
 {
-    cleanup_json json_t *shared =
-        json_pack("{s:[{s:s,s:O}]}", "domains", "name", name, "route", route);
-    if (!shared)
+    (void)fleet;
+    struct store_entry entry = {.value = json_pack("{s:O}", "route", route)};
+    if (!entry.value)
         return error_set(error, ERROR_INVALID, "domains[0]", "needs a name and a route");
-    return check_default(fleet, shared, error);
+    snprintf(entry.key, sizeof(entry.key), "%s", name);
+    bool ok = fleet_check_entries(STORE_DOMAINS, &entry, 1, error);
+    json_decref(entry.value);
+    return ok;
 }
 
 bool fleet_check_smtp(struct fleet *fleet, const json_t *smtp, struct error *error)
@@ -326,7 +357,7 @@ bool fleet_check_smtp(struct fleet *fleet, const json_t *smtp, struct error *err
             *error = local;
         return false;
     }
-    cleanup_json json_t *shared = json_pack("{s:[],s:O*}", "domains", "smtp", common);
+    cleanup_json json_t *shared = json_pack("{s:O*}", "smtp", common);
     if (!shared)
         return out_of_memory(error);
     return check(fleet, shared, "candidate.invalid", smtp, error);

@@ -61,6 +61,10 @@ bool fleet_check_setting(struct fleet *fleet, const char *key, const json_t *val
                          struct error *error);
 bool fleet_check_domain(struct fleet *fleet, const char *name, const json_t *route,
                         struct error *error);
+/* Entries of a list, as far as they can be told without the rest of it: the domain that another one
+ * stands for is taken as there. `where` is such as "aliases[3].to[0]". */
+bool fleet_check_entries(enum store_list list, const struct store_entry *entries, size_t count,
+                         struct error *error);
 /* A directory source as a form has it. */
 struct fleet_directory_candidate {
     int64_t id; /* that it replaces; 0: a new one */

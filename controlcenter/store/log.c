@@ -3,10 +3,49 @@
 
 #include "common/cleanup.h"
 
+#include <string.h>
+
 static const char insert_line[] =
     "INSERT INTO administrator_log"
     " (administrator, peer, action, object, old_value, new_value, detail)"
     " VALUES ($1, $2, $3, $4, $5::jsonb, $6::jsonb, $7::jsonb)";
+
+static bool is_secret(const char *name)
+{
+    return strcmp(name, "password") == 0 || strcmp(name, "bind_password") == 0;
+}
+
+/* Takes the passwords of routes and directories out. */
+static void forget_secrets(json_t *value)
+{
+    const char *name;
+    json_t *member;
+    size_t index;
+    void *next;
+    json_object_foreach_safe(value, next, name, member)
+    {
+        if (is_secret(name))
+            json_object_del(value, name);
+        else
+            forget_secrets(member);
+    }
+    json_array_foreach(value, index, member)
+    {
+        forget_secrets(member);
+    }
+}
+
+/* The JSON text of a value without secrets; NULL for NULL and, with *error, where it cannot be. */
+static char *value_text(const json_t *value, struct error *error)
+{
+    if (!value)
+        return NULL;
+    cleanup_json json_t *copy = json_deep_copy(value);
+    forget_secrets(copy);
+    if (!copy)
+        store_out_of_memory(error);
+    return store_json_text(copy, error);
+}
 
 bool store_log_write(PGconn *connection, const struct store_log_line *line, struct error *error)
 {
@@ -22,7 +61,7 @@ bool store_log_write(PGconn *connection, const struct store_log_line *line, stru
     store_add_text(&parameters, store_clean(action, sizeof(action), line->action));
     store_add_text(&parameters, store_clean(object, sizeof(object), line->object));
     for (int i = 0; i < 3 && ok; i++) {
-        texts[i] = store_json_text(values[i], error);
+        texts[i] = value_text(values[i], error);
         ok = texts[i] || !values[i];
         store_add_text(&parameters, texts[i]);
     }

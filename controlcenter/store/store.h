@@ -168,7 +168,51 @@ bool store_scanner_set_certificate(struct store *store, const char *scanner_id,
                                    int64_t certificate_id, const char *administrator,
                                    struct error *error);
 
-/* --- domains.c --- */
+/* --- entries.c: the lists of addresses that scanners are sent --- */
+enum store_list { STORE_DOMAINS, STORE_ALIASES, STORE_MASQUERADES };
+/* An element of `domains`, `aliases` or `masquerades` (common/config_model.h): its name, address or
+ * from, and the rest of it ({"route","recipients","alias_of"}, {"to":[S]}, {"to":S}). */
+struct store_entry {
+    char key[320]; /* normalised */
+    json_t *value;
+};
+/* Ordered by key; `search` (part of what it says) may be NULL; at most `limit` after `after`. */
+bool store_entry_list(struct store *store, enum store_list list, const char *search,
+                      const char *after, size_t limit, struct store_entry **entries, size_t *count,
+                      struct error *error);
+void store_entry_list_free(struct store_entry *entries, size_t count);
+bool store_entry_count(struct store *store, enum store_list list, int64_t *count,
+                       struct error *error);
+/* NULL with ERROR_NOT_FOUND where there is none. Caller owns the value. */
+json_t *store_entry_get(struct store *store, enum store_list list, const char *key,
+                        struct error *error);
+/* Creates or (where `replace`) changes; ERROR_EXISTS otherwise. A domain always says its
+ * "recipients"; ERROR_INVALID at alias_of: no such domain. ERROR_LIMIT: over 100,000 of them. */
+bool store_entry_put(struct store *store, enum store_list list, const char *key,
+                     const json_t *value, bool replace, const char *administrator,
+                     struct error *error);
+/* ERROR_DENIED: another domain stands for this one. */
+bool store_entry_remove(struct store *store, enum store_list list, const char *key,
+                        const char *administrator, struct error *error);
+
+struct store_change {
+    int64_t added, changed, removed;
+};
+/* Writes all entries of the JSON text [{"key":S,"value":V},...], none twice, in one transaction that
+ * raises the version once and logs each change; `replace_all` removes what is not among them.
+ * `only_count` says what would change, and changes nothing. */
+bool store_entry_import(struct store *store, enum store_list list, const char *rows,
+                        bool replace_all, bool only_count, const char *administrator,
+                        struct store_change *counts, struct error *error);
+/* Keeps such a text for its administrator to confirm within the hour. */
+bool store_draft_create(struct store *store, enum store_list list, const char *rows,
+                        const char *administrator, int64_t *id, struct error *error);
+/* The text, which the caller frees; NULL with ERROR_NOT_FOUND where it is not this administrator's,
+ * or too old. */
+char *store_draft_get(struct store *store, enum store_list list, int64_t id,
+                      const char *administrator, struct error *error);
+
+/* --- domains.c: domains as their routes alone --- */
 struct store_domain {
     char name[256];
     json_t *route; /* ROUTE of common/config_model.h */
@@ -178,7 +222,7 @@ bool store_domain_list(struct store *store, const char *search, const char *afte
                        struct store_domain **domains, size_t *count, struct error *error);
 void store_domain_list_free(struct store_domain *domains, size_t count);
 bool store_domain_count(struct store *store, int64_t *count, struct error *error);
-/* Creates or (where `replace`) changes; ERROR_EXISTS otherwise. */
+/* Creates or (where `replace`) changes the route, and leaves the rest; ERROR_EXISTS otherwise. */
 bool store_domain_put(struct store *store, const char *name, const json_t *route, bool replace,
                       const char *administrator, struct error *error);
 bool store_domain_remove(struct store *store, const char *name, const char *administrator,

@@ -2,6 +2,10 @@
  * away. */
 #include "test_store_scene.h"
 
+#include "common/buffer.h"
+#include "common/cleanup.h"
+#include "common/timestamp.h"
+
 #include <pthread.h>
 #include <unistd.h>
 
@@ -457,6 +461,167 @@ static size_t found(struct scene *scene, const char *search)
     return count;
 }
 
+/* --- the lists of addresses --- */
+
+static void put_entry(struct scene *scene, enum store_list list, const char *key, json_t *value)
+{
+    assert_non_null(value);
+    ok(store_entry_put(scene->store, list, key, value, true, "anna", &error));
+    json_decref(value);
+}
+
+static json_t *domain_value(const char *alias_of)
+{
+    return json_pack("{s:{s:s},s:s,s:s*}", "route", "kind", "mx", "recipients", "drop", "alias_of",
+                     alias_of);
+}
+
+static void lists_keep_what_their_entries_say(void **argument)
+{
+    struct scene *scene = *argument;
+    cleanup_json json_t *alias = json_pack("{s:[s,s]}", "to", "a@x.example", "B@y.example");
+    cleanup_json json_t *masquerade = json_pack("{s:s}", "to", "@example.com");
+    put_entry(scene, STORE_DOMAINS, "main.example", domain_value(NULL));
+    put_entry(scene, STORE_DOMAINS, "old.example", domain_value("main.example"));
+    ok(store_entry_put(scene->store, STORE_ALIASES, "all@x.example", alias, false, "a", &error));
+    ok(store_entry_put(scene->store, STORE_MASQUERADES, "@.x.example", masquerade, false, "a",
+                       &error));
+    cleanup_json json_t *domain = store_entry_get(scene->store, STORE_DOMAINS, "old.example", NULL);
+    cleanup_json json_t *wanted = domain_value("main.example");
+    assert_true(json_equal(domain, wanted));
+    cleanup_json json_t *to = store_entry_get(scene->store, STORE_ALIASES, "all@x.example", NULL);
+    assert_true(json_equal(to, alias));
+    cleanup_json json_t *as = store_entry_get(scene->store, STORE_MASQUERADES, "@.x.example", NULL);
+    assert_true(json_equal(as, masquerade));
+    fails(ERROR_NOT_FOUND,
+          store_entry_get(scene->store, STORE_ALIASES, "nobody@x.example", &error) != NULL);
+}
+
+static void a_domain_that_another_stands_for_must_be_there(void **argument)
+{
+    struct scene *scene = *argument;
+    cleanup_json json_t *alias = domain_value("main.example");
+    fails(ERROR_INVALID,
+          store_entry_put(scene->store, STORE_DOMAINS, "old.example", alias, true, "anna", &error));
+    put_entry(scene, STORE_DOMAINS, "main.example", domain_value(NULL));
+    put_entry(scene, STORE_DOMAINS, "old.example", domain_value("main.example"));
+    fails(ERROR_DENIED,
+          store_entry_remove(scene->store, STORE_DOMAINS, "main.example", "anna", &error));
+    ok(store_entry_remove(scene->store, STORE_DOMAINS, "old.example", "anna", &error));
+    ok(store_entry_remove(scene->store, STORE_DOMAINS, "main.example", "anna", &error));
+}
+
+static void an_unchanged_entry_raises_no_version(void **argument)
+{
+    struct scene *scene = *argument;
+    put_entry(scene, STORE_DOMAINS, "main.example", domain_value(NULL));
+    int64_t version = version_of(scene);
+    put_entry(scene, STORE_DOMAINS, "main.example", domain_value(NULL));
+    assert_int_equal(version_of(scene), version);
+}
+
+static void a_file_is_taken_in_as_one_change(void **argument)
+{
+    static const char rows[] = "[{\"key\":\"b@x.example\",\"value\":{\"to\":[\"new@x.example\"]}},"
+                               "{\"key\":\"c@x.example\",\"value\":{\"to\":[\"c2@x.example\"]}},"
+                               "{\"key\":\"d@x.example\",\"value\":{\"to\":[\"d2@x.example\"]}}]";
+    struct scene *scene = *argument;
+    struct store_change counts;
+    int64_t total;
+    put_entry(scene, STORE_ALIASES, "a@x.example", json_pack("{s:[s]}", "to", "a2@x.example"));
+    put_entry(scene, STORE_ALIASES, "b@x.example", json_pack("{s:[s]}", "to", "b2@x.example"));
+    put_entry(scene, STORE_ALIASES, "c@x.example", json_pack("{s:[s]}", "to", "c2@x.example"));
+    int64_t version = version_of(scene);
+    ok(store_entry_import(scene->store, STORE_ALIASES, rows, true, true, "bernd", &counts, &error));
+    assert_int_equal(counts.added, 1);
+    assert_int_equal(counts.changed, 1);
+    assert_int_equal(counts.removed, 1);
+    assert_int_equal(version_of(scene), version);
+    ok(store_entry_import(scene->store, STORE_ALIASES, rows, false, false, "bernd", &counts,
+                          &error));
+    assert_int_equal(counts.removed, 0);
+    assert_int_equal(version_of(scene), version + 1);
+    ok(store_entry_import(scene->store, STORE_ALIASES, rows, true, false, "carl", &counts, &error));
+    assert_int_equal(counts.added + counts.changed, 0);
+    assert_int_equal(counts.removed, 1);
+    ok(store_entry_count(scene->store, STORE_ALIASES, &total, &error));
+    assert_int_equal(total, 3);
+    assert_int_equal(count_of(scene, "SELECT count(*) FROM administrator_log WHERE"
+                                     " (action, administrator, object) IN"
+                                     " (('alias.create', 'bernd', 'd@x.example'),"
+                                     " ('alias.change', 'bernd', 'b@x.example'),"
+                                     " ('alias.remove', 'carl', 'a@x.example'))"),
+                     3);
+}
+
+static void an_import_that_leaves_an_alias_without_its_domain_changes_nothing(void **argument)
+{
+    static const char rows[] = "[{\"key\":\"old.example\",\"value\":{\"route\":{\"kind\":\"mx\"},"
+                               "\"alias_of\":\"main.example\",\"recipients\":\"any\"}}]";
+    struct scene *scene = *argument;
+    struct store_change counts;
+    int64_t total;
+    put_entry(scene, STORE_DOMAINS, "main.example", domain_value(NULL));
+    fails(ERROR_INVALID,
+          store_entry_import(scene->store, STORE_DOMAINS, rows, true, false, "a", &counts, &error));
+    ok(store_entry_count(scene->store, STORE_DOMAINS, &total, &error));
+    assert_int_equal(total, 1);
+    ok(store_entry_import(scene->store, STORE_DOMAINS, rows, false, false, "a", &counts, &error));
+}
+
+static void passwords_of_routes_are_not_logged(void **argument)
+{
+    static const char rows[] =
+        "[{\"key\":\"x.example\",\"value\":{\"recipients\":\"any\",\"route\":{\"kind\":\"relay\","
+        "\"user\":\"u\",\"password\":\"topsecret\"}}}]";
+    struct scene *scene = *argument;
+    struct store_change counts;
+    cleanup_json json_t *route = json_pack("{s:s,s:s}", "kind", "relay", "password", "topsecret");
+    ok(store_entry_import(scene->store, STORE_DOMAINS, rows, false, false, "a", &counts, &error));
+    ok(store_setting_put(scene->store, "default_route", route, "a", true, &error));
+    ok(store_entry_remove(scene->store, STORE_DOMAINS, "x.example", "a", &error));
+    assert_int_equal(count_of(scene, "SELECT count(*) FROM administrator_log"), 3);
+    assert_int_equal(count_of(scene, "SELECT count(*) FROM administrator_log WHERE"
+                                     " administrator_log::text LIKE '%topsecret%'"),
+                     0);
+}
+
+static void a_draft_is_its_administrators_for_an_hour(void **argument)
+{
+    struct scene *scene = *argument;
+    int64_t id;
+    ok(store_draft_create(scene->store, STORE_ALIASES, "[]", "anna", &id, &error));
+    cleanup_free char *rows = store_draft_get(scene->store, STORE_ALIASES, id, "anna", NULL);
+    assert_string_equal(rows, "[]");
+    assert_null(store_draft_get(scene->store, STORE_ALIASES, id, "bernd", NULL));
+    assert_null(store_draft_get(scene->store, STORE_DOMAINS, id, "anna", NULL));
+    count_of(scene, "UPDATE import_draft SET created_at = now() - interval '61 minutes'");
+    assert_null(store_draft_get(scene->store, STORE_ALIASES, id, "anna", NULL));
+    ok(store_draft_create(scene->store, STORE_ALIASES, "[]", "anna", &id, &error));
+    assert_int_equal(count_of(scene, "SELECT count(*) FROM import_draft"), 1);
+}
+
+static void ten_thousand_domains_are_taken_in_within_seconds(void **argument)
+{
+    struct scene *scene = *argument;
+    struct buffer rows = BUFFER_INIT;
+    struct store_change counts;
+    for (int i = 0; i < 10000; i++)
+        buffer_add_format(&rows,
+                          "%s{\"key\":\"d%05d.example\",\"value\":{\"route\":{\"kind\":\"mx\"},"
+                          "\"recipients\":\"any\"}}",
+                          i ? "," : "[", i);
+    buffer_add_text(&rows, "]");
+    int64_t begun = timestamp_monotonic_ms();
+    ok(store_entry_import(scene->store, STORE_DOMAINS, rows.data, true, false, "a", &counts,
+                          &error));
+    int64_t took = timestamp_monotonic_ms() - begun;
+    print_message("10,000 domains in %d ms\n", (int)took);
+    assert_int_equal(counts.added, 10000);
+    assert_true(took < 10000);
+    buffer_free(&rows);
+}
+
 static void domains_are_searched_by_substring(void **argument)
 {
     struct scene *scene = *argument;
@@ -544,6 +709,14 @@ int main(void)
         scene_test(domains_are_created_changed_and_removed_with_a_trace),
         scene_test(domains_that_are_none_are_refused),
         scene_test(pages_of_domains_give_each_once),
+        scene_test(lists_keep_what_their_entries_say),
+        scene_test(a_domain_that_another_stands_for_must_be_there),
+        scene_test(an_unchanged_entry_raises_no_version),
+        scene_test(a_file_is_taken_in_as_one_change),
+        scene_test(an_import_that_leaves_an_alias_without_its_domain_changes_nothing),
+        scene_test(passwords_of_routes_are_not_logged),
+        scene_test(a_draft_is_its_administrators_for_an_hour),
+        scene_test(ten_thousand_domains_are_taken_in_within_seconds),
         scene_test(domains_are_searched_by_substring),
         cmocka_unit_test(every_function_fails_where_the_database_is_away),
     };
