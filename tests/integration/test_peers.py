@@ -3,13 +3,11 @@ import collections
 import os
 import shutil
 import smtplib
-import socket
 import subprocess
-import tempfile
 import unittest
 
 import peers
-from stack import ROOT, Process, Stack, free_ports, unique, wait_until
+from stack import ROOT, Process, free_ports, unique, wait_until
 
 SOURCE, SINK = (shutil.which(name, path="/usr/sbin:/usr/bin") for name in
                 ("smtp-source", "smtp-sink"))
@@ -19,35 +17,16 @@ LARGE = 8 << 20
 RECIPIENTS = 300
 SENDER = "a@client.test"
 
-stack = folder = certificate = None
+scene = None
 
 
 def setUpModule():
-    global stack, folder, certificate
-    folder = tempfile.mkdtemp(prefix="gatehouse-peers-")
-    os.chmod(folder, 0o755)
-    stack = Stack()
-    try:
-        certificate = peers.make_certificate(folder)
-        texts = []
-        for path in certificate:
-            with open(path) as file:
-                texts.append(file.read().replace("\n", "\\n"))
-        stack.postgres.query(
-            "UPDATE scanner SET smtp = smtp || E'" + '{"tls":{"certificate":"%s","key":"%s"},'
-            % tuple(text.replace("\\", "\\\\") for text in texts) +
-            '"delivery":{"retry_seconds":[1]}}' + "'::jsonb")
-        stack.set_route("through.test")
-        stack.set_route("client.test")
-    except BaseException:
-        stack.show_logs()
-        tearDownModule()
-        raise
+    global scene
+    scene = peers.Scene()
 
 
 def tearDownModule():
-    stack.close()
-    shutil.rmtree(folder, ignore_errors=True)
+    scene.close()
 
 
 def make_message(mark, body, subject="what was said"):
@@ -58,24 +37,6 @@ def make_message(mark, body, subject="what was said"):
             "\r\n").encode() + body
 
 
-def in_sink(mark):
-    """Without reports about it."""
-    field = f"X-Mark: {mark}\r\n".encode()
-    return [m for m in stack.sink.copy() if m[0] and field in m[2]]
-
-
-def recipients_in_sink(mark):
-    return collections.Counter(r for m in in_sink(mark) for r in m[1])
-
-
-def ask_database(sql, condition, seconds=30):
-    """The first row once the condition holds for it."""
-    def found():
-        rows = stack.postgres.query(sql)
-        return rows and condition(rows[0]) and rows[0]
-    return wait_until(sql, found, seconds, 0.2)
-
-
 class Way:
     """What holds whichever of the two is the client: mail goes to `port` for `domain` and ends in
     the sink."""
@@ -83,10 +44,7 @@ class Way:
 
     @classmethod
     def setUpClass(cls):
-        if os.geteuid() != 0 or not cls.kind.is_there():
-            raise unittest.SkipTest(f"{cls.kind.name} is not there, or this is not root")
-        cls.peer = cls.kind(os.path.join(folder, cls.__name__), stack.inbound, stack.sink.port,
-                            certificate)
+        cls.peer = scene.start(cls.kind)
         cls.find_way()
 
     @classmethod
@@ -98,7 +56,7 @@ class Way:
         super().run(result)
         if len(result.failures) + len(result.errors) > before:
             print(f"--- {self.peer.name}\n{self.peer.log()[-4000:]}")
-            stack.show_logs()
+            scene.stack.show_logs()
 
     def send(self, messages, recipients, mail_options=(), rcpt_options=(), sender=SENDER):
         """All over one session."""
@@ -111,9 +69,9 @@ class Way:
         """Once for each recipient, and every byte of it."""
         expected = collections.Counter(recipients)
         wait_until(f"{len(recipients)} recipients have it",
-                   lambda: recipients_in_sink(mark).total() >= len(recipients), 40)
-        self.assertEqual(recipients_in_sink(mark), expected)
-        for _, _, content in in_sink(mark):
+                   lambda: scene.recipients_in_sink(mark).total() >= len(recipients), 40)
+        self.assertEqual(scene.recipients_in_sink(mark), expected)
+        for _, _, content in scene.in_sink(mark):
             self.assertTrue(content.endswith(b"\r\n\r\n" + body), content[-200:])
 
     def address(self, name="b"):
@@ -150,7 +108,7 @@ class Way:
                   [f"ENVID={mark}", "RET=HDRS"],
                   ["NOTIFY=SUCCESS,FAILURE", f"ORCPT=rfc822;{mark}@first.test"])
         self.check_arrival(mark, body, [self.address(mark)])
-        commands = [c for c in stack.sink.commands if mark in c]
+        commands = [c for c in scene.stack.sink.commands if mark in c]
         mail, rcpt = (next(c for c in commands if c.startswith(word)) for word in ("MAIL", "RCPT"))
         self.assertIn(f"ENVID={mark}", mail)
         self.assertIn("RET=HDRS", mail)
@@ -170,8 +128,8 @@ class Way:
             self.assertEqual(client.rcpt(self.address("grüße"))[0], 250)
             self.assertEqual(client.data(make_message(mark, body, "Grüße"))[0], 250)
         self.check_arrival(mark, body, [self.address("grüße")])
-        self.assertEqual(in_sink(mark)[0][0], "jürgen@client.test")
-        self.assertTrue([c for c in stack.sink.commands if "jürgen" in c and "SMTPUTF8" in c])
+        self.assertEqual(scene.in_sink(mark)[0][0], "jürgen@client.test")
+        self.assertTrue([c for c in scene.stack.sink.commands if "jürgen" in c and "SMTPUTF8" in c])
 
 
 class Client(Way):
@@ -182,8 +140,8 @@ class Client(Way):
         cls.port, cls.domain = cls.peer.port, "through.test"
 
     def check_tls(self, mark):
-        row = ask_database(f"SELECT tls, protocol FROM audit_message WHERE header_message_id LIKE"
-                           f" '%{mark}%'", lambda row: True)
+        row = scene.ask_database("SELECT tls, protocol FROM audit_message WHERE header_message_id"
+                                 f" LIKE '%{mark}%'")
         self.assertIn("TLSv1.", row[0])
         self.assertEqual(row[1], "ESMTPS")
 
@@ -193,8 +151,8 @@ class Server(Way):
 
     @classmethod
     def find_way(cls):
-        cls.port, cls.domain = stack.inbound, cls.peer.domain
-        stack.set_route(cls.domain, cls.peer.port)
+        cls.port, cls.domain = scene.stack.inbound, cls.peer.domain
+        scene.stack.set_route(cls.domain, cls.peer.port)
 
     def check_tls(self, mark):
         row = self.delivery_of(mark, "delivered")
@@ -204,10 +162,9 @@ class Server(Way):
             self.assertEqual(row[1], "", "the mail came in clear where TLS failed")
 
     def delivery_of(self, mark, state):
-        return ask_database(
+        return scene.ask_database(
             "SELECT r.reply, r.tls, r.attempts FROM audit_recipient r JOIN audit_message m ON m.id"
-            f" = r.message_id WHERE m.header_message_id LIKE '%{mark}%' AND r.state = '{state}'",
-            lambda row: True)
+            f" = r.message_id WHERE m.header_message_id LIKE '%{mark}%' AND r.state = '{state}'")
 
     def test_temporary_refusal_is_tried_again_until_it_is_taken(self):
         mark, body = unique(), b"later\r\n"
@@ -225,7 +182,7 @@ class Server(Way):
                   sender=sender)
         self.check_arrival(mark, body, [self.address()])
         def reports():
-            return [m for m in stack.sink.copy() if m[0] == "" and m[1] == [sender]]
+            return [m for m in scene.stack.sink.copy() if m[0] == "" and m[1] == [sender]]
         report = wait_until("the sender is told", reports)[0][2]
         self.assertIn(f"Final-Recipient: rfc822; {self.address('nobody')}".encode(), report)
         self.assertIn(b"Action: failed", report)
@@ -262,11 +219,11 @@ class Swaks(unittest.TestCase):
     def swaks(self, *arguments):
         mark = unique()
         done = subprocess.run(
-            [SWAKS, "--server", f"127.0.0.1:{stack.inbound}", "--from", SENDER, "--to",
+            [SWAKS, "--server", f"127.0.0.1:{scene.stack.inbound}", "--from", SENDER, "--to",
              "b@through.test,c@through.test", "--header", f"X-Mark: {mark}", "--timeout", "30",
              *arguments], capture_output=True, text=True, timeout=60)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
-        wait_until("both have it", lambda: recipients_in_sink(mark).total() == 2)
+        wait_until("both have it", lambda: scene.recipients_in_sink(mark).total() == 2)
         return done.stdout
 
     def test_tls_is_served(self):
@@ -285,16 +242,16 @@ class SmtpSourceAndSink(unittest.TestCase):
     def test_every_message_passes(self):
         port = free_ports(1)[0]
         sink = Process([SINK, *(["-u", "nobody"] if os.geteuid() == 0 else []),
-                        f"127.0.0.1:{port}", "100"], os.path.join(folder, "smtp-sink"))
+                        f"127.0.0.1:{port}", "100"], os.path.join(scene.folder, "smtp-sink"))
         self.addCleanup(sink.end)
-        stack.set_route("burst.test", port)
+        scene.stack.set_route("burst.test", port)
         done = subprocess.run(
             [SOURCE, "-s", "20", "-m", str(BURST), "-l", "4096", "-f", SENDER, "-t",
-             "b@burst.test", f"127.0.0.1:{stack.inbound}"], capture_output=True, text=True,
+             "b@burst.test", f"127.0.0.1:{scene.stack.inbound}"], capture_output=True, text=True,
             timeout=240)
         self.assertEqual(done.returncode, 0, done.stderr)
-        ask_database("SELECT count(*) FROM audit_recipient WHERE state = 'delivered' AND address ="
-                     " 'b@burst.test'", lambda row: row[0] == str(BURST), 60)
+        scene.ask_database("SELECT count(*) FROM audit_recipient WHERE state = 'delivered' AND"
+                           " address = 'b@burst.test'", lambda row: row[0] == str(BURST), 60)
 
 
 if __name__ == "__main__":
