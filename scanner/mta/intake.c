@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #define REPLY_SIZE 256
+#define UNKNOWN_POLICY "recipients.unknown"
 #define NO_SPACE_REPLY "452 4.3.1 Insufficient system storage"
 #define REJECTED_REPLY "554 5.7.1 Message rejected: its content is not allowed here"
 #define FAILED_REPLY "451 4.3.0 The message could not be stored"
@@ -91,12 +92,13 @@ static size_t text_size(const char *text)
 }
 
 /* The session may go before its message has taken its way. */
-static struct intake_job *job_new(const struct queue_draft *draft)
+static struct intake_job *job_new(const struct queue_draft *draft, size_t recipient_count)
 {
-    size_t list = draft->recipient_count * sizeof(draft->recipients[0]);
+    size_t list = recipient_count * sizeof(draft->recipients[0]);
     size_t text = text_size(draft->sender) + text_size(draft->envelope_id);
-    for (size_t i = 0; i < draft->recipient_count; i++)
-        text += text_size(draft->recipients[i].address) + text_size(draft->recipients[i].original);
+    for (size_t i = 0; i < recipient_count; i++)
+        text += text_size(draft->recipients[i].address) + text_size(draft->recipients[i].original) +
+                text_size(draft->recipients[i].route);
     struct intake_job *job = calloc(1, sizeof(*job) + list + text);
     if (!job)
         abort();
@@ -106,9 +108,10 @@ static struct intake_job *job_new(const struct queue_draft *draft)
     job->draft.sender = keep(&cursor, draft->sender);
     job->draft.envelope_id = keep(&cursor, draft->envelope_id);
     job->draft.recipients = recipients;
-    for (size_t i = 0; i < draft->recipient_count; i++) {
+    for (size_t i = 0; i < recipient_count; i++) {
         recipients[i].address = keep(&cursor, draft->recipients[i].address);
         recipients[i].original = keep(&cursor, draft->recipients[i].original);
+        recipients[i].route = keep(&cursor, draft->recipients[i].route);
         recipients[i].notify = draft->recipients[i].notify;
     }
     return job;
@@ -208,11 +211,23 @@ static void scan(struct intake_job *job)
     store(job, QUEUE_TO_BE_SCANNED, NULL);
 }
 
+/* The received event names the dropped recipients behind the others. */
+static void record_dropped(struct intake_job *job, size_t dropped)
+{
+    cleanup_free uint32_t *indices = calloc(dropped, sizeof(*indices));
+    if (!indices)
+        abort();
+    for (size_t i = 0; i < dropped; i++)
+        indices[i] = (uint32_t)(job->draft.recipient_count + i);
+    audit_action(&job->received, &job->draft.id, config_action_name(CONFIG_ACTION_DELETE),
+                 UNKNOWN_POLICY, indices, dropped, "no directory source knows the recipient");
+}
+
 struct intake_job *intake_submit(struct intake *intake, const struct transaction *transaction,
-                                 struct queue_draft *draft,
+                                 struct queue_draft *draft, size_t dropped,
                                  void (*done)(void *argument, const char *reply), void *argument)
 {
-    struct intake_job *job = job_new(draft);
+    struct intake_job *job = job_new(draft, draft->recipient_count + dropped);
     job->intake = intake;
     job->config = config_ref_take(intake->mta->config);
     job->done = done;
@@ -222,9 +237,14 @@ struct intake_job *intake_submit(struct intake *intake, const struct transaction
     draft->body = (struct buffer)BUFFER_INIT;
     draft->large_fd = -1;
     struct audit_envelope envelope = {job->draft.sender, job->draft.recipients,
-                                      job->draft.recipient_count, job->size};
+                                      job->draft.recipient_count + dropped, job->size};
     audit_received(&job->received, &job->draft.id, transaction, &envelope);
-    scan(job);
+    if (dropped > 0)
+        record_dropped(job, dropped);
+    if (job->draft.recipient_count > 0)
+        scan(job);
+    else
+        record_only(job, NULL);
     return job;
 }
 

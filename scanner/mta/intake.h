@@ -16,10 +16,12 @@ void intake_free(struct intake *intake);
 
 /* Takes a whole message. `draft` has id, flags, envelope, received_at and body (taken over; its
  * state, extra_header and events are filled in here); everything else is borrowed for the call.
+ * Behind the draft's recipients stand `dropped` more that nobody knows: they are accepted and
+ * deleted, as the audit log tells.
  * `done` gets the reply for the client, such as "250 2.0.0 Ok: queued as ID", once and never before
  * this function returned. */
 struct intake_job *intake_submit(struct intake *intake, const struct transaction *transaction,
-                                 struct queue_draft *draft,
+                                 struct queue_draft *draft, size_t dropped,
                                  void (*done)(void *argument, const char *reply), void *argument);
 /* The client is gone: `done` will not be called. The message takes its way all the same. */
 void intake_forget(struct intake_job *job);

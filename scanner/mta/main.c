@@ -3,6 +3,7 @@
 #include "common/log.h"
 #include "scanner/mta/control.h"
 #include "scanner/mta/delivery.h"
+#include "scanner/mta/directory_client.h"
 #include "scanner/mta/intake.h"
 #include "scanner/mta/mta.h"
 #include "scanner/mta/queue.h"
@@ -22,7 +23,7 @@ struct program {
     struct mta mta;
     struct control *control;
     char configuration[PATH_SIZE], key[PATH_SIZE], queue[PATH_SIZE];
-    char engine_socket[PATH_SIZE], control_socket[PATH_SIZE];
+    char engine_socket[PATH_SIZE], directory_socket[PATH_SIZE], control_socket[PATH_SIZE];
     bool stopping;
 };
 
@@ -32,6 +33,7 @@ static bool make_paths(struct program *program, const char *state, struct error 
            file_join(program->key, PATH_SIZE, state, "config/configuration.pub", error) &&
            file_join(program->queue, PATH_SIZE, state, "queue", error) &&
            file_join(program->engine_socket, PATH_SIZE, state, "run/engine.sock", error) &&
+           file_join(program->directory_socket, PATH_SIZE, state, "run/directory.sock", error) &&
            file_join(program->control_socket, PATH_SIZE, state, "run/mta.sock", error);
 }
 
@@ -140,6 +142,7 @@ static bool open_program(struct program *program, const char *state, struct erro
     if (!mta->queue)
         return false;
     mta->scan_client = scan_client_new(mta->base, program->engine_socket, 1);
+    mta->directory = directory_client_new(mta->base, program->directory_socket);
     mta->intake = intake_new(mta);
     program->control = control_open(mta, program->control_socket, reload, program, error);
     return program->control != NULL;
@@ -163,6 +166,7 @@ static void close_program(struct program *program)
         smtp_server_free(mta->smtp_server);
     if (mta->delivery)
         delivery_free(mta->delivery);
+    directory_client_free(mta->directory);
     scan_client_free(mta->scan_client);
     intake_free(mta->intake);
     if (mta->queue)

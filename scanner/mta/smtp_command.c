@@ -11,10 +11,11 @@
 #define DIGITS_LIMIT 20
 
 static const char *const verb_names[] = {
-    [SMTP_EHLO] = "EHLO", [SMTP_HELO] = "HELO", [SMTP_STARTTLS] = "STARTTLS", [SMTP_MAIL] = "MAIL",
-    [SMTP_RCPT] = "RCPT", [SMTP_DATA] = "DATA", [SMTP_BDAT] = "BDAT",         [SMTP_RSET] = "RSET",
-    [SMTP_NOOP] = "NOOP", [SMTP_QUIT] = "QUIT", [SMTP_VRFY] = "VRFY",         [SMTP_EXPN] = "EXPN",
-    [SMTP_HELP] = "HELP",
+    [SMTP_EHLO] = "EHLO", [SMTP_HELO] = "HELO",       [SMTP_STARTTLS] = "STARTTLS",
+    [SMTP_AUTH] = "AUTH", [SMTP_XCLIENT] = "XCLIENT", [SMTP_MAIL] = "MAIL",
+    [SMTP_RCPT] = "RCPT", [SMTP_DATA] = "DATA",       [SMTP_BDAT] = "BDAT",
+    [SMTP_RSET] = "RSET", [SMTP_NOOP] = "NOOP",       [SMTP_QUIT] = "QUIT",
+    [SMTP_VRFY] = "VRFY", [SMTP_EXPN] = "EXPN",       [SMTP_HELP] = "HELP",
 };
 
 bool smtp_refuse(char reply[SMTP_REPLY_SIZE], const char *format, ...)

@@ -1,5 +1,6 @@
 /* What an SMTP client says, as typed values (RFC 5321 section 4.1 with the extensions SIZE,
- * 8BITMIME, SMTPUTF8, DSN and CHUNKING). Pure text work: nothing here knows a session or a policy.
+ * 8BITMIME, SMTPUTF8, DSN, CHUNKING and XCLIENT). Pure text work: nothing here knows a session or a
+ * policy.
  *
  * Lines come without their CRLF, NUL-terminated, and hold neither NUL, CR nor LF. They are cut in
  * place; pointers in the results point into them. Where a function returns false `reply` holds the
@@ -8,6 +9,7 @@
 #define GATEHOUSE_SCANNER_MTA_SMTP_COMMAND_H
 
 #include "common/address.h"
+#include "common/ip.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -22,6 +24,8 @@ enum smtp_verb {
     SMTP_EHLO,
     SMTP_HELO,
     SMTP_STARTTLS,
+    SMTP_AUTH,
+    SMTP_XCLIENT,
     SMTP_MAIL,
     SMTP_RCPT,
     SMTP_DATA,
@@ -68,6 +72,19 @@ struct smtp_recipient {
 /* The argument of RCPT: "TO:<path> parameters". `utf8` where MAIL said SMTPUTF8. */
 bool smtp_recipient_parse(char *argument, bool extended, bool utf8,
                           struct smtp_recipient *recipient, char reply[SMTP_REPLY_SIZE]);
+
+/* What a front server says of its client; an empty text was not given. */
+struct smtp_xclient {
+    bool has_address, has_port, has_login;
+    struct ip_address address; /* "::" where it is not known */
+    uint16_t port;             /* 0 where it is not known */
+    char helo[DOMAIN_SIZE];
+    char login[ADDRESS_SIZE]; /* "" with has_login: nobody signed in */
+    bool extended;            /* PROTO=ESMTP */
+};
+
+/* The argument of XCLIENT: "NAME=value ..." with xtext values. */
+bool smtp_xclient_parse(char *argument, struct smtp_xclient *xclient, char reply[SMTP_REPLY_SIZE]);
 
 /* The argument of BDAT: "size" or "size LAST" (RFC 3030). */
 bool smtp_chunk_parse(char *argument, uint64_t *size, bool *last, char reply[SMTP_REPLY_SIZE]);

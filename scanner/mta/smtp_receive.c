@@ -42,7 +42,7 @@ static void count_hop(struct smtp_receive *receive)
 static void end_line(struct smtp_receive *receive)
 {
     if (receive->in_header && receive->line_length == 0)
-        receive->in_header = false;
+        smtp_receive_end_header(receive);
     else if (receive->in_header)
         count_hop(receive);
     receive->line_length = 0;
@@ -137,6 +137,8 @@ void smtp_receive_finish(struct smtp_receive *receive)
         set_fault(receive, SMTP_RECEIVE_BARE_CR);
     if (receive->place != SMTP_RECEIVE_LINE_START)
         smtp_receive_store(receive, "\r\n", 2);
+    if (receive->in_header)
+        smtp_receive_end_header(receive);
     smtp_receive_flush(receive);
 }
 
@@ -155,6 +157,8 @@ const char *smtp_receive_reply(enum smtp_receive_fault fault)
         return "552 5.3.4 the message is larger than this server takes";
     case SMTP_RECEIVE_LOOP:
         return "554 5.4.6 the message has more than 50 Received fields: mail loop";
+    case SMTP_RECEIVE_LARGE_HEADER:
+        return "552 5.3.4 the header of the message is larger than 1 MiB";
     case SMTP_RECEIVE_NO_SPACE:
         return "452 4.3.1 the storage for messages is full";
     case SMTP_RECEIVE_FINE:

@@ -34,6 +34,7 @@ enum smtp_receive_fault {
     SMTP_RECEIVE_LONG_LINE,
     SMTP_RECEIVE_TOO_LARGE,
     SMTP_RECEIVE_LOOP,
+    SMTP_RECEIVE_LARGE_HEADER, /* of which something is to be changed */
     SMTP_RECEIVE_NO_SPACE,
     SMTP_RECEIVE_NO_STORAGE, /* the file beside the queue log failed */
 };
@@ -60,12 +61,20 @@ struct smtp_receive {
     struct buffer body; /* where it became large: bytes that wait to be written */
     int large_fd;
     uint64_t large_length;
+    void (*header_done)(void *argument, struct buffer *body);
+    void *header_argument;
 };
 
 /* Begins a message: `trace` goes before the content and does not count as such. `limit` is in bytes
  * of content, `expected` a hint (0: none). `dotted` for DATA. */
 void smtp_receive_begin(struct smtp_receive *receive, struct queue *queue, const char *trace,
                         uint64_t limit, uint64_t expected, bool dotted);
+
+/* `done` may change the header of the message: it is called once, when the header is complete (the
+ * trace before it included) and stands in `body`, maybe with the empty line behind it. A header of
+ * more than QUEUE_LOG_INLINE_LIMIT bytes is then a fault. Call it after smtp_receive_begin. */
+void smtp_receive_on_header(struct smtp_receive *receive,
+                            void (*done)(void *argument, struct buffer *body), void *argument);
 
 /* Takes content off the start of `data` and returns how many bytes were used: all of them, or for a
  * dotted message those up to its end, which sets *ended. */
@@ -85,9 +94,10 @@ void smtp_receive_drop(struct smtp_receive *receive);
 /* The reply for a fault, "552 5.3.4 ...". */
 const char *smtp_receive_reply(enum smtp_receive_fault fault);
 
-/* Private to smtp_receive*.c: stores bytes of content; writes what waits for the file. Both may set
- * `fault`. */
+/* Private to smtp_receive*.c: stores bytes of content; tells that the header is complete; writes
+ * what waits for the file. Each may set `fault`. */
 void smtp_receive_store(struct smtp_receive *receive, const char *data, size_t length);
+void smtp_receive_end_header(struct smtp_receive *receive);
 void smtp_receive_flush(struct smtp_receive *receive);
 
 #endif

@@ -56,6 +56,12 @@ static void write_out(struct smtp_receive *receive)
     buffer_clear(&receive->body);
 }
 
+static void fail_large_header(struct smtp_receive *receive)
+{
+    receive->fault = SMTP_RECEIVE_LARGE_HEADER;
+    discard(receive);
+}
+
 void smtp_receive_store(struct smtp_receive *receive, const char *data, size_t length)
 {
     receive->size += length;
@@ -66,15 +72,37 @@ void smtp_receive_store(struct smtp_receive *receive, const char *data, size_t l
         return;
     }
     size_t most = receive->large_fd < 0 ? QUEUE_LOG_INLINE_LIMIT : WRITE_BYTES;
-    if (receive->body.length + length > most)
+    if (receive->body.length + length > most && receive->in_header && receive->header_done)
+        fail_large_header(receive);
+    else if (receive->body.length + length > most)
         write_out(receive);
     if (receive->fault == SMTP_RECEIVE_FINE && !buffer_add(&receive->body, data, length))
         receive->fault = SMTP_RECEIVE_NO_STORAGE;
 }
 
+void smtp_receive_on_header(struct smtp_receive *receive,
+                            void (*done)(void *argument, struct buffer *body), void *argument)
+{
+    receive->header_done = done;
+    receive->header_argument = argument;
+}
+
+void smtp_receive_end_header(struct smtp_receive *receive)
+{
+    receive->in_header = false;
+    if (!receive->header_done || receive->fault != SMTP_RECEIVE_FINE)
+        return;
+    receive->header_done(receive->header_argument, &receive->body);
+    if (receive->body.failed)
+        receive->fault = SMTP_RECEIVE_NO_STORAGE;
+}
+
 void smtp_receive_flush(struct smtp_receive *receive)
 {
-    if (receive->fault != SMTP_RECEIVE_FINE || receive->large_fd < 0)
+    if (receive->fault != SMTP_RECEIVE_FINE)
+        return;
+    /* A changed header may have made a message large that has no more to come. */
+    if (receive->large_fd < 0 && receive->body.length <= QUEUE_LOG_INLINE_LIMIT)
         return;
     write_out(receive);
     buffer_free(&receive->body);

@@ -1,9 +1,8 @@
-#include "scanner/mta/smtp_server.h"
+/* Listeners, taking a configuration, and the servers' life. */
+#include "scanner/mta/smtp_server_private.h"
 
 #include "common/log.h"
 #include "common/timestamp.h"
-#include "scanner/mta/smtp_server_peers.h"
-#include "scanner/mta/smtp_session.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -30,107 +29,6 @@ struct listener {
     bool wanted; /* by the configuration that is being taken */
 };
 
-/* A session as the server keeps it. */
-struct entry {
-    struct entry *next, **link;
-    struct smtp_server *server;
-    struct smtp_session *session;
-    struct smtp_peer *peer;
-    enum queue_direction direction;
-};
-
-struct smtp_server {
-    struct mta *mta;
-    struct listener *listeners;
-    struct entry *entries;
-    size_t sessions[2];          /* by direction */
-    struct smtp_peers *peers[2]; /* by direction */
-    struct smtp_event_budget budget;
-    struct tls_context *tls; /* NULL: no certificate */
-};
-
-/* --- sessions --- */
-
-static void on_gone(void *argument)
-{
-    struct entry *entry = argument;
-    struct smtp_server *server = entry->server;
-    smtp_peers_leave(server->peers[entry->direction], entry->peer);
-    server->sessions[entry->direction]--;
-    *entry->link = entry->next;
-    if (entry->next)
-        entry->next->link = entry->link;
-    free(entry);
-}
-
-static struct entry *new_entry(struct smtp_server *server, enum queue_direction direction,
-                               struct smtp_peer *peer)
-{
-    struct entry *entry = calloc(1, sizeof(*entry));
-    if (!entry)
-        abort();
-    *entry = (struct entry){.next = server->entries,
-                            .link = &server->entries,
-                            .server = server,
-                            .peer = peer,
-                            .direction = direction};
-    if (entry->next)
-        entry->next->link = &entry->next;
-    server->entries = entry;
-    server->sessions[direction]++;
-    return entry;
-}
-
-static const struct config_smtp_server *limits_of(const struct smtp_server *server,
-                                                  enum queue_direction direction)
-{
-    const struct scanner_config *config = server->mta->config->config;
-    return direction == QUEUE_INBOUND ? &config->inbound : &config->outbound;
-}
-
-/* One write into an empty socket buffer: nothing is kept for a client that is one too many. */
-static void turn_away(const struct listener *listener, int fd, const char *reason)
-{
-    char reply[DOMAIN_SIZE + 64];
-    int length = snprintf(reply, sizeof(reply), "421 4.7.0 %s %s\r\n",
-                          listener->server->mta->config->config->host_name, reason);
-    if (send(fd, reply, (size_t)length, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
-        log_debug("a client that was turned away had gone already");
-    close(fd);
-}
-
-static void begin_session(struct listener *listener, int fd, const struct ip_address *address,
-                          uint16_t port)
-{
-    struct smtp_server *server = listener->server;
-    enum queue_direction direction = listener->direction;
-    const struct config_smtp_server *limits = limits_of(server, direction);
-    if (server->sessions[direction] >= (size_t)limits->max_sessions) {
-        turn_away(listener, fd, "too many sessions, try again later");
-        return;
-    }
-    struct smtp_peer *peer = smtp_peers_enter(server->peers[direction], address);
-    if (smtp_peer_sessions(peer) > (unsigned)limits->max_sessions_per_ip) {
-        smtp_peers_leave(server->peers[direction], peer);
-        turn_away(listener, fd, "too many sessions from your address");
-        return;
-    }
-    struct entry *entry = new_entry(server, direction, peer);
-    bool implicit = listener->place.implicit_tls;
-    struct smtp_session_options options = {
-        .mta = server->mta,
-        .fd = fd,
-        .peer = *address,
-        .peer_port = port,
-        .direction = direction,
-        .tls = implicit || limits->tls != CONFIG_TLS_OFF ? server->tls : NULL,
-        .implicit_tls = implicit,
-        .budget = &server->budget,
-        .gone = on_gone,
-        .argument = entry};
-    entry->session = smtp_session_new(&options);
-}
-
 /* --- listeners --- */
 
 static void on_resume(evutil_socket_t fd, short what, void *argument)
@@ -148,6 +46,21 @@ static void pause_listener(struct listener *listener)
     log_warning("no further connections for a moment: %s", strerror(errno));
     event_del(listener->event);
     event_add(listener->resume, &wait);
+}
+
+static void take_connection(struct listener *listener, int fd, const struct ip_address *peer,
+                            uint16_t port)
+{
+    struct smtp_connection connection = {.server = listener->server,
+                                         .place = listener->place,
+                                         .direction = listener->direction,
+                                         .fd = fd,
+                                         .peer = *peer,
+                                         .peer_port = port};
+    if (connection.place.proxy_protocol)
+        smtp_server_await_proxy(&connection);
+    else
+        smtp_server_begin(&connection);
 }
 
 static bool is_passing(int reason)
@@ -178,7 +91,7 @@ static void on_connection(evutil_socket_t fd, short what, void *argument)
         /* Replies are whole when they are sent; none gains from waiting for more. */
         setsockopt(client, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
         if (ip_from_sockaddr((struct sockaddr *)&from, &address, &port))
-            begin_session(listener, client, &address, port);
+            take_connection(listener, client, &address, port);
         else
             close(client);
     }
@@ -267,6 +180,13 @@ static struct listener *open_listener(struct smtp_server *server,
 }
 
 /* --- taking a configuration --- */
+
+const struct config_smtp_server *smtp_server_limits(const struct smtp_server *server,
+                                                    enum queue_direction direction)
+{
+    const struct scanner_config *config = server->mta->config->config;
+    return direction == QUEUE_INBOUND ? &config->inbound : &config->outbound;
+}
 
 /* The listeners that are new, not yet among the server's. */
 static bool open_missing(struct smtp_server *server, const struct config_smtp_server *wanted,
@@ -383,21 +303,13 @@ struct smtp_server *smtp_server_new(struct mta *mta)
     server->mta = mta;
     for (int i = 0; i < 2; i++)
         server->peers[i] = smtp_peers_new();
+    server->rates = smtp_rates_new();
     return server;
 }
 
 size_t smtp_server_sessions(const struct smtp_server *server)
 {
     return server->sessions[QUEUE_INBOUND] + server->sessions[QUEUE_OUTBOUND];
-}
-
-static void stop_sessions(struct smtp_server *server)
-{
-    struct entry *next;
-    for (struct entry *entry = server->entries; entry; entry = next) {
-        next = entry->next;
-        smtp_session_stop(entry->session);
-    }
 }
 
 static void on_tick(evutil_socket_t fd, short what, void *argument)
@@ -426,10 +338,11 @@ void smtp_server_free(struct smtp_server *server)
     if (!server)
         return;
     free_listeners(&server->listeners);
-    stop_sessions(server);
+    smtp_server_end_proxied(server);
+    smtp_server_stop_sessions(server);
     wait_for_sessions(server);
-    while (server->entries)
-        smtp_session_free(server->entries->session);
+    smtp_server_end_sessions(server);
+    smtp_rates_free(server->rates);
     for (int i = 0; i < 2; i++)
         smtp_peers_free(server->peers[i]);
     tls_context_drop(server->tls);

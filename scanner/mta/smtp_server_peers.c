@@ -38,7 +38,7 @@ void smtp_peers_free(struct smtp_peers *peers)
     free(peers);
 }
 
-static struct ip_address customer_of(const struct ip_address *address)
+struct ip_address smtp_peer_customer(const struct ip_address *address)
 {
     struct ip_address customer = *address;
     if (!ip_is_v4(address))
@@ -59,7 +59,7 @@ static struct smtp_peer **bucket_of(struct smtp_peers *peers, const struct ip_ad
 
 struct smtp_peer *smtp_peers_enter(struct smtp_peers *peers, const struct ip_address *address)
 {
-    struct ip_address customer = customer_of(address);
+    struct ip_address customer = smtp_peer_customer(address);
     struct smtp_peer **bucket = bucket_of(peers, &customer);
     struct smtp_peer *peer = *bucket;
     while (peer && memcmp(&peer->address, &customer, sizeof(customer)) != 0)

@@ -4,6 +4,7 @@
 #include "common/log.h"
 #include "common/timestamp.h"
 
+#include <openssl/crypto.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -105,6 +106,31 @@ static void time_out(struct smtp_session *session)
                      session->config->host_name);
 }
 
+static void directory_timed_out(struct smtp_session *session)
+{
+    static const struct directory_answer answer = {.status = DIRECTORY_UNAVAILABLE};
+    directory_forget(session->question);
+    session->on_answer(session, &answer);
+}
+
+/* The pause is over, or the directory did not answer: what waited for it goes on. */
+static bool resume(struct smtp_session *session, int64_t left)
+{
+    if (session->phase == SMTP_PHASE_PAUSE) {
+        session->phase = SMTP_PHASE_COMMAND;
+        smtp_session_progress(session);
+        set_timer(session, (int64_t)session->limits->idle_seconds * 1000);
+        session->resume(session);
+        smtp_session_settle(session);
+        return true;
+    }
+    if (session->phase != SMTP_PHASE_DIRECTORY || left > 0)
+        return false;
+    set_timer(session, (int64_t)session->limits->idle_seconds * 1000);
+    directory_timed_out(session);
+    return true;
+}
+
 static void on_timer(evutil_socket_t fd, short what, void *argument)
 {
     struct smtp_session *session = argument;
@@ -112,6 +138,8 @@ static void on_timer(evutil_socket_t fd, short what, void *argument)
     int64_t left = idle - (timestamp_monotonic_ms() - session->progress_at);
     (void)fd;
     (void)what;
+    if (resume(session, left))
+        return;
     if (session->phase == SMTP_PHASE_LINGER) {
         left = 0;
     } else if (session->phase == SMTP_PHASE_INTAKE || (left <= 0 && content_came(session))) {
@@ -122,6 +150,56 @@ static void on_timer(evutil_socket_t fd, short what, void *argument)
         time_out(session);
     set_timer(session, left > 0 ? left : idle);
     smtp_session_settle(session);
+}
+
+/* --- waiting for somebody else --- */
+
+void smtp_session_ask(struct smtp_session *session, const char *name, const char *password,
+                      directory_callback on_answer)
+{
+    struct directory_client *directory = session->options.mta->directory;
+    session->phase = SMTP_PHASE_DIRECTORY;
+    session->on_answer = on_answer;
+    smtp_session_progress(session);
+    session->question = password
+                            ? directory_ask_password(directory, name, password, on_answer, session)
+                            : directory_ask_recipient(directory, name, on_answer, session);
+}
+
+void smtp_session_answered(struct smtp_session *session)
+{
+    session->question = NULL;
+    session->phase = SMTP_PHASE_COMMAND;
+    smtp_session_progress(session);
+}
+
+void smtp_session_pause(struct smtp_session *session, int64_t milliseconds,
+                        void (*then)(struct smtp_session *session))
+{
+    session->phase = SMTP_PHASE_PAUSE;
+    session->resume = then;
+    set_timer(session, milliseconds);
+}
+
+static bool is_awaiting(const struct smtp_session *session)
+{
+    return session->phase == SMTP_PHASE_DIRECTORY || session->phase == SMTP_PHASE_PAUSE;
+}
+
+/* Nobody is there any more to hear the answer. */
+static void stop_awaiting(struct smtp_session *session)
+{
+    if (session->question)
+        directory_forget(session->question);
+    session->question = NULL;
+    if (is_awaiting(session))
+        session->phase = SMTP_PHASE_COMMAND;
+}
+
+struct smtp_rates_client smtp_session_client(const struct smtp_session *session)
+{
+    return (struct smtp_rates_client){session->options.direction, session->limits,
+                                      session->options.peer};
 }
 
 /* --- the socket --- */
@@ -144,7 +222,9 @@ static bool read_input(struct smtp_session *session)
         buffer_consume(&session->input, session->input_at);
         session->input_at = 0;
     }
-    char *room = buffer_reserve(&session->input, size);
+    /* Room for a line that came in part: growing would leave a copy of a password behind. */
+    char *room =
+        buffer_reserve(&session->input, session->input.data ? size : size + 2 * SMTP_COMMAND_LIMIT);
     if (!room) {
         lose(session);
         return false;
@@ -183,8 +263,6 @@ static void linger(struct smtp_session *session)
         session->broken = true;
 }
 
-static void greet(struct smtp_session *session);
-
 static void handshake(struct smtp_session *session)
 {
     int result = tls_stream_handshake(&session->stream);
@@ -199,7 +277,7 @@ static void handshake(struct smtp_session *session)
         session->phase = SMTP_PHASE_COMMAND;
         smtp_session_progress(session);
         if (session->options.implicit_tls)
-            greet(session);
+            smtp_session_greet(session);
     }
 }
 
@@ -253,23 +331,35 @@ static void send_output(struct smtp_session *session)
 
 /* --- the end --- */
 
+static void free_input(struct smtp_session *session)
+{
+    if (session->had_secrets && session->input.data)
+        OPENSSL_cleanse(session->input.data, session->input.capacity);
+    session->had_secrets = false;
+    buffer_free(&session->input);
+    session->input_at = 0;
+}
+
 void smtp_session_free(struct smtp_session *session)
 {
     void (*gone)(void *argument) = session->options.gone;
     void *argument = session->options.argument;
     if (session->job)
         intake_forget(session->job);
+    stop_awaiting(session);
     smtp_session_log_aborted(session);
     smtp_session_reset(session);
+    smtp_session_auth_forget(session);
     event_free(session->read_event);
     event_free(session->write_event);
     event_free(session->timer);
     tls_stream_close(&session->stream);
     tls_context_drop(session->tls);
-    buffer_free(&session->input);
+    free_input(session);
     buffer_free(&session->output);
     config_ref_drop(session->reference);
     free(session->helo);
+    free(session->user);
     free(session);
     gone(argument);
 }
@@ -330,7 +420,10 @@ void smtp_session_settle(struct smtp_session *session)
 {
     if (session->phase != SMTP_PHASE_LINGER)
         answer(session);
-    if (session->input_ended && session->phase != SMTP_PHASE_INTAKE)
+    /* What it sent before its end is answered; with nothing of that left there is nobody to tell
+     * who a recipient is. */
+    if (session->input_ended && session->phase != SMTP_PHASE_INTAKE &&
+        (!is_awaiting(session) || smtp_session_waiting(session) == 0))
         session->closing = true;
     if (is_over(session)) {
         smtp_session_free(session);
@@ -338,8 +431,7 @@ void smtp_session_settle(struct smtp_session *session)
     }
     if (!session->envelope.open && smtp_session_waiting(session) == 0) {
         /* A session that waits for its next message needs no memory for it. */
-        buffer_free(&session->input);
-        session->input_at = 0;
+        free_input(session);
     }
     set_reading(session);
 }
@@ -350,6 +442,7 @@ void smtp_session_stop(struct smtp_session *session)
         session->stopping = true;
         return;
     }
+    stop_awaiting(session);
     if (session->phase == SMTP_PHASE_LINGER || session->phase == SMTP_PHASE_HANDSHAKE)
         session->broken = session->closing = true;
     else
@@ -367,7 +460,7 @@ static bool talks_first(const struct smtp_session *session)
     return recv(session->stream.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
 }
 
-static void greet(struct smtp_session *session)
+void smtp_session_greet(struct smtp_session *session)
 {
     if (talks_first(session))
         smtp_session_end(session, "554 5.5.1 protocol error: you spoke before the greeting");
@@ -397,6 +490,7 @@ struct smtp_session *smtp_session_new(const struct smtp_session_options *options
     if (!session)
         abort();
     session->options = *options;
+    session->connected = options->peer;
     session->options.tls = NULL;
     session->reference = config_ref_take(options->mta->config);
     session->config = session->reference->config;
@@ -415,7 +509,7 @@ struct smtp_session *smtp_session_new(const struct smtp_session_options *options
     if (options->implicit_tls)
         session->phase = SMTP_PHASE_HANDSHAKE;
     else
-        greet(session);
+        smtp_session_greet(session);
     /* The greeting goes out, or the handshake begins, in the loop's next turn, when the caller
      * knows the session. */
     event_active(session->write_event, EV_WRITE, 0);

@@ -6,6 +6,7 @@
 #include "common/ip.h"
 #include "scanner/mta/mta.h"
 #include "scanner/mta/queue.h"
+#include "scanner/mta/smtp_rates.h"
 #include "scanner/mta/tls.h"
 
 #include <stdbool.h>
@@ -21,6 +22,9 @@ struct smtp_event_budget {
     uint64_t dropped; /* since it began */
 };
 
+/* Takes one from the budget; false where none is left. */
+bool smtp_event_budget_take(struct smtp_event_budget *budget);
+
 struct smtp_session_options {
     struct mta *mta;
     int fd; /* taken over; connected, non-blocking */
@@ -29,7 +33,12 @@ struct smtp_session_options {
     enum queue_direction direction;
     struct tls_context *tls;          /* NULL: no certificate, so no TLS; borrowed for the call */
     bool implicit_tls;                /* TLS from the first byte on (RFC 8314); needs `tls` */
-    struct smtp_event_budget *budget; /* must outlive the session */
+    struct smtp_rates *rates;         /* must outlive the session */
+    struct smtp_event_budget *budget; /* the same */
+    /* The session is another client's from now on; false, and the reply that ends the session,
+     * where that client may have none. */
+    bool (*move)(void *argument, const struct ip_address *peer, uint16_t port,
+                 char reply[SMTP_REPLY_SIZE]);
     void (*gone)(void *argument);
     void *argument;
 };

@@ -9,9 +9,7 @@
 
 /* --- greeting --- */
 
-/* RFC 2920: these are the last ones of a group, since what follows depends on the reply. Who sends
- * more does not read replies. */
-static bool refuse_early(struct smtp_session *session, const char *name)
+bool smtp_session_refuse_early(struct smtp_session *session, const char *name)
 {
     if (smtp_session_waiting(session) == 0)
         return false;
@@ -54,6 +52,10 @@ static void list_extensions(struct smtp_session *session)
     smtp_session_reply(session, "250-DSN");
     if (session->tls && !session->stream.ssl)
         smtp_session_reply(session, "250-STARTTLS");
+    if (smtp_session_offers_auth(session) && session->stream.ssl)
+        smtp_session_reply(session, "250-AUTH PLAIN LOGIN");
+    if (smtp_session_offers_xclient(session))
+        smtp_session_reply(session, "250-XCLIENT ADDR PORT NAME HELO PROTO LOGIN");
     smtp_session_reply(session, "250 PIPELINING");
 }
 
@@ -64,7 +66,7 @@ static void run_ehlo(struct smtp_session *session, char *argument)
         smtp_session_reply(session, "500 5.5.2 unrecognized command");
         return;
     }
-    if (refuse_early(session, "EHLO") || !take_name(session, argument))
+    if (smtp_session_refuse_early(session, "EHLO") || !take_name(session, argument))
         return;
     session->extended = true;
     smtp_session_reply_format(session, "250-%s says EHLO to %s", session->config->host_name,
@@ -79,11 +81,20 @@ static void run_helo(struct smtp_session *session, char *argument)
         smtp_session_reply(session, "501 5.5.4 syntax: HELO name");
         return;
     }
-    if (refuse_early(session, "HELO") || !take_name(session, argument))
+    if (smtp_session_refuse_early(session, "HELO") || !take_name(session, argument))
         return;
     session->extended = false;
     smtp_session_reply_format(session, "250 %s says HELO to %s", session->config->host_name,
                               peer_place(session, place, sizeof(place)));
+}
+
+void smtp_session_begin_anew(struct smtp_session *session)
+{
+    smtp_session_reset(session);
+    free(session->helo);
+    free(session->user);
+    session->helo = session->user = NULL;
+    session->greeted = session->extended = false;
 }
 
 /* --- TLS --- */
@@ -105,12 +116,9 @@ static void run_starttls(struct smtp_session *session, char *argument)
         smtp_session_reply(session, "503 5.5.1 say EHLO first");
         return;
     }
-    if (refuse_early(session, "STARTTLS"))
+    if (smtp_session_refuse_early(session, "STARTTLS"))
         return;
-    smtp_session_reset(session);
-    free(session->helo);
-    session->helo = NULL;
-    session->greeted = session->extended = false;
+    smtp_session_begin_anew(session);
     smtp_session_reply(session, "220 2.0.0 ready to start TLS");
     session->phase = SMTP_PHASE_HANDSHAKE;
 }
@@ -172,6 +180,8 @@ static const struct {
     [SMTP_EHLO] = {run_ehlo, false, false},
     [SMTP_HELO] = {run_helo, false, false},
     [SMTP_STARTTLS] = {run_starttls, true, false},
+    [SMTP_AUTH] = {smtp_session_auth, false, false},
+    [SMTP_XCLIENT] = {smtp_session_xclient, false, false},
     [SMTP_MAIL] = {smtp_session_mail, false, false},
     [SMTP_RCPT] = {smtp_session_recipient, false, true},
     [SMTP_DATA] = {smtp_session_data, true, true},

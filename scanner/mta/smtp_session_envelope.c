@@ -1,12 +1,10 @@
-/* The mail transaction: who sends, to whom, and whether we take it. */
+/* The mail transaction and its sender. */
 #include "scanner/mta/smtp_session_private.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
-static char *copy(const char *text)
+char *smtp_session_copy(const char *text)
 {
     char *copied = text ? strdup(text) : NULL;
     if (text && !copied)
@@ -16,57 +14,54 @@ static char *copy(const char *text)
 
 /* --- the transaction's memory --- */
 
-static void free_recipients(struct queue_draft_recipient *recipients, size_t count)
+void smtp_recipients_add(struct smtp_recipients *recipients, const char *address,
+                         const char *original, uint8_t notify, const char *route)
 {
-    for (size_t i = 0; i < count; i++) {
-        free((char *)recipients[i].address);
-        free((char *)recipients[i].original);
-    }
-    free(recipients);
-}
-
-static struct queue_draft_recipient copy_recipient(const struct smtp_recipient *recipient)
-{
-    return (struct queue_draft_recipient){.address = copy(recipient->address),
-                                          .original = copy(recipient->original),
-                                          .notify = recipient->notify};
-}
-
-static void add_recipient(struct smtp_envelope *envelope, const struct smtp_recipient *recipient)
-{
-    if (envelope->recipient_count == envelope->recipient_capacity) {
-        size_t capacity = envelope->recipient_capacity ? envelope->recipient_capacity * 2 : 4;
-        envelope->recipients =
-            reallocarray(envelope->recipients, capacity, sizeof(*envelope->recipients));
-        if (!envelope->recipients)
+    if (recipients->count == recipients->capacity) {
+        recipients->capacity = recipients->capacity ? recipients->capacity * 2 : 4;
+        recipients->list =
+            reallocarray(recipients->list, recipients->capacity, sizeof(*recipients->list));
+        if (!recipients->list)
             abort();
-        envelope->recipient_capacity = capacity;
     }
-    envelope->recipients[envelope->recipient_count++] = copy_recipient(recipient);
+    recipients->list[recipients->count++] =
+        (struct queue_draft_recipient){.address = smtp_session_copy(address),
+                                       .original = smtp_session_copy(original),
+                                       .notify = notify,
+                                       .route = smtp_session_copy(route)};
 }
 
-static void keep_refused(struct smtp_envelope *envelope, const struct smtp_recipient *recipient,
-                         const char *reply)
+void smtp_recipients_cut(struct smtp_recipients *recipients, size_t count)
 {
-    free(envelope->refusal);
-    envelope->refusal = copy(reply);
-    if (envelope->refused_count == SMTP_REFUSED_KEPT)
-        return;
-    if (!envelope->refused)
-        envelope->refused = calloc(SMTP_REFUSED_KEPT, sizeof(*envelope->refused));
-    if (!envelope->refused)
-        abort();
-    envelope->refused[envelope->refused_count++] = copy_recipient(recipient);
+    while (recipients->count > count) {
+        struct queue_draft_recipient *last = &recipients->list[--recipients->count];
+        free((char *)last->address);
+        free((char *)last->original);
+        free((char *)last->route);
+    }
+}
+
+static void free_recipients(struct smtp_recipients *recipients)
+{
+    smtp_recipients_cut(recipients, 0);
+    free(recipients->list);
+}
+
+bool smtp_envelope_has_recipients(const struct smtp_envelope *envelope)
+{
+    return envelope->recipients.count + envelope->dropped.count > 0;
 }
 
 void smtp_session_clear(struct smtp_session *session)
 {
     struct smtp_envelope *envelope = &session->envelope;
+    smtp_session_lookup_forget(session);
     free(envelope->sender);
     free(envelope->envelope_id);
     free(envelope->refusal);
-    free_recipients(envelope->recipients, envelope->recipient_count);
-    free_recipients(envelope->refused, envelope->refused_count);
+    free_recipients(&envelope->recipients);
+    free_recipients(&envelope->dropped);
+    free_recipients(&envelope->refused);
     *envelope = (struct smtp_envelope){0};
     smtp_receive_drop(&session->receive);
 }
@@ -74,7 +69,7 @@ void smtp_session_clear(struct smtp_session *session)
 void smtp_session_reset(struct smtp_session *session)
 {
     struct smtp_envelope *envelope = &session->envelope;
-    if (envelope->open && envelope->recipient_count == 0 && envelope->refusal)
+    if (envelope->open && !smtp_envelope_has_recipients(envelope) && envelope->refusal)
         smtp_session_log_refused(session, envelope->refusal);
     smtp_session_clear(session);
 }
@@ -85,8 +80,8 @@ static void open_envelope(struct smtp_session *session, const struct smtp_mail *
 {
     session->envelope = (struct smtp_envelope){.open = true,
                                                .id = message_id_new(),
-                                               .sender = copy(mail->sender),
-                                               .envelope_id = copy(mail->envelope_id),
+                                               .sender = smtp_session_copy(mail->sender),
+                                               .envelope_id = smtp_session_copy(mail->envelope_id),
                                                .declared_size = mail->size,
                                                .flags = mail->flags};
 }
@@ -106,15 +101,42 @@ static const char *refuse_mail_now(const struct smtp_session *session)
         return "503 5.5.1 say EHLO or HELO first";
     if (session->limits->tls == CONFIG_TLS_REQUIRED && !session->stream.ssl)
         return "530 5.7.0 say STARTTLS first";
+    if (session->limits->auth == CONFIG_AUTH_REQUIRED && !session->user)
+        return "530 5.7.0 sign in first";
     if (session->envelope.open)
         return "503 5.5.1 a transaction is open already";
     return NULL;
+}
+
+/* The configuration may have changed since the session began. */
+static bool accepts_no_more(const struct smtp_session *session)
+{
+    const struct scanner_config *now = session->options.mta->config->config;
+    return session->options.direction == QUEUE_INBOUND ? !now->inbound.accept
+                                                       : !now->outbound.accept;
+}
+
+/* Why the message that MAIL announced is not taken: NULL, or the reply. */
+static const char *refuse_message(const struct smtp_session *session, const struct smtp_mail *mail,
+                                  char reply[SMTP_REPLY_SIZE])
+{
+    struct smtp_rates_client client = smtp_session_client(session);
+    const char *refusal = refuse_size(session, mail->size);
+    if (!refusal &&
+        !smtp_rates_message(session->options.rates, &client, session->user, mail->sender, reply))
+        refusal = reply;
+    return refusal;
 }
 
 void smtp_session_mail(struct smtp_session *session, char *argument)
 {
     struct smtp_mail mail;
     char reply[SMTP_REPLY_SIZE];
+    if (accepts_no_more(session)) {
+        smtp_session_end(session, "421 4.3.2 %s does not accept messages at this time",
+                         session->config->host_name);
+        return;
+    }
     const char *refusal = refuse_mail_now(session);
     if (!refusal && !smtp_mail_parse(argument, session->extended, &mail, reply))
         refusal = reply;
@@ -123,101 +145,10 @@ void smtp_session_mail(struct smtp_session *session, char *argument)
         return;
     }
     open_envelope(session, &mail);
-    refusal = refuse_size(session, mail.size);
+    refusal = refuse_message(session, &mail, reply);
     if (refusal) {
         smtp_session_log_refused(session, refusal);
         smtp_session_clear(session);
     }
     smtp_session_reply(session, refusal ? refusal : "250 2.1.0 Ok");
-}
-
-/* --- RCPT --- */
-
-static bool may_relay(const struct smtp_session *session)
-{
-    for (size_t i = 0; i < session->limits->allowed_network_count; i++)
-        if (ip_network_contains(&session->limits->allowed_networks[i], &session->options.peer))
-            return true;
-    return false;
-}
-
-static bool is_local(const struct smtp_session *session, const char *address)
-{
-    char normal[DOMAIN_SIZE];
-    return !domain_normalise(address_domain(address), true, normal) &&
-           config_find_domain(session->config, normal);
-}
-
-/* "postmaster" without a domain is the postmaster of this server (RFC 5321 section 4.5.1): of the
- * local domain that its name is in, else of the first one. */
-static const struct config_domain *postmaster_domain(const struct scanner_config *config)
-{
-    for (const char *name = config->host_name; name; name = strchr(name, '.')) {
-        name += *name == '.';
-        const struct config_domain *domain = config_find_domain(config, name);
-        if (domain)
-            return domain;
-    }
-    return config->domain_count ? &config->domains[0] : NULL;
-}
-
-static bool complete_postmaster(const struct smtp_session *session,
-                                struct smtp_recipient *recipient)
-{
-    if (strcasecmp(recipient->address, "postmaster") != 0)
-        return true;
-    const struct config_domain *domain = postmaster_domain(session->config);
-    if (domain)
-        snprintf(recipient->address, sizeof(recipient->address), "postmaster@%s", domain->name);
-    return domain != NULL;
-}
-
-/* Fills `reply` with the refusal and returns false where the recipient is not for us to take. */
-static bool admit(struct smtp_session *session, struct smtp_recipient *recipient,
-                  char reply[SMTP_REPLY_SIZE])
-{
-    if (!complete_postmaster(session, recipient)) {
-        snprintf(reply, SMTP_REPLY_SIZE, "550 5.1.1 there is no local domain yet");
-        return false;
-    }
-    if (may_relay(session) ||
-        (session->options.direction == QUEUE_INBOUND && is_local(session, recipient->address)))
-        return true;
-    snprintf(reply, SMTP_REPLY_SIZE, "550 5.7.1 <%s>: relaying denied", recipient->address);
-    return false;
-}
-
-static const char *refuse_recipient_now(const struct smtp_session *session)
-{
-    if (!session->envelope.open)
-        return "503 5.5.1 say MAIL first";
-    if (session->envelope.chunked)
-        return "503 5.5.1 BDAT has begun";
-    if (session->envelope.recipient_count >= (size_t)session->limits->max_recipients)
-        return "452 4.5.3 too many recipients in one transaction";
-    return NULL;
-}
-
-void smtp_session_recipient(struct smtp_session *session, char *argument)
-{
-    struct smtp_envelope *envelope = &session->envelope;
-    bool utf8 = (envelope->flags & QUEUE_FLAG_SMTPUTF8) != 0;
-    struct smtp_recipient recipient;
-    char reply[SMTP_REPLY_SIZE];
-    const char *refusal = refuse_recipient_now(session);
-    if (refusal) {
-        smtp_session_reply(session, refusal);
-        return;
-    }
-    if (!smtp_recipient_parse(argument, session->extended, utf8, &recipient, reply)) {
-        smtp_session_reply(session, reply);
-        return;
-    }
-    if (!admit(session, &recipient, reply)) {
-        keep_refused(envelope, &recipient, reply);
-        smtp_session_reply(session, reply);
-        return;
-    }
-    add_recipient(envelope, &recipient);
-    smtp_session_reply(session, "250 2.1.5 Ok");
 }

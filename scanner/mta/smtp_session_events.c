@@ -10,12 +10,14 @@
 /* RFC 3848 and RFC 6531 section 4.3. */
 static const char *protocol_of(const struct smtp_session *session)
 {
-    bool tls = session->stream.ssl != NULL;
-    if (session->envelope.flags & QUEUE_FLAG_SMTPUTF8)
-        return tls ? "UTF8SMTPS" : "UTF8SMTP";
-    if (!session->extended)
+    static const char *const names[2][2][2] = {
+        {{"ESMTP", "ESMTPA"}, {"ESMTPS", "ESMTPSA"}},
+        {{"UTF8SMTP", "UTF8SMTPA"}, {"UTF8SMTPS", "UTF8SMTPSA"}},
+    };
+    bool utf8 = (session->envelope.flags & QUEUE_FLAG_SMTPUTF8) != 0;
+    if (!session->extended && !utf8)
         return "SMTP";
-    return tls ? "ESMTPS" : "ESMTP";
+    return names[utf8][session->stream.ssl != NULL][session->user != NULL];
 }
 
 void smtp_session_transaction(const struct smtp_session *session, struct transaction *transaction)
@@ -25,16 +27,13 @@ void smtp_session_transaction(const struct smtp_session *session, struct transac
                                         .peer_port = session->options.peer_port,
                                         .helo = session->helo ? session->helo : "",
                                         .protocol = protocol_of(session),
+                                        .user = session->user,
                                         .tls = session->tls_text[0] ? session->tls_text : NULL};
 }
 
-/* A session may log as often as it may err, all sessions so many in a second. */
-static bool may_log(struct smtp_session *session)
+bool smtp_event_budget_take(struct smtp_event_budget *budget)
 {
-    struct smtp_event_budget *budget = session->options.budget;
     int64_t second = timestamp_monotonic_ms() / 1000;
-    if (session->events_logged >= (unsigned)session->limits->max_errors)
-        return false;
     if (second != budget->second) {
         if (budget->dropped)
             log_warning("%llu refused or aborted transactions were too many to be logged",
@@ -46,6 +45,15 @@ static bool may_log(struct smtp_session *session)
         return false;
     }
     budget->left--;
+    return true;
+}
+
+/* A session may log as often as it may err, all sessions so many in a second. */
+static bool may_log(struct smtp_session *session)
+{
+    if (session->events_logged >= (unsigned)session->limits->max_errors ||
+        !smtp_event_budget_take(session->options.budget))
+        return false;
     session->events_logged++;
     return true;
 }
@@ -53,12 +61,13 @@ static bool may_log(struct smtp_session *session)
 static struct audit_envelope envelope_of(const struct smtp_session *session)
 {
     const struct smtp_envelope *envelope = &session->envelope;
-    bool accepted = envelope->recipient_count > 0;
-    return (struct audit_envelope){
-        .sender = envelope->sender,
-        .recipients = accepted ? envelope->recipients : envelope->refused,
-        .recipient_count = accepted ? envelope->recipient_count : envelope->refused_count,
-        .size = session->receive.size};
+    const struct smtp_recipients *recipients = envelope->recipients.count ? &envelope->recipients
+                                               : envelope->dropped.count  ? &envelope->dropped
+                                                                          : &envelope->refused;
+    return (struct audit_envelope){.sender = envelope->sender,
+                                   .recipients = recipients->list,
+                                   .recipient_count = recipients->count,
+                                   .size = session->receive.size};
 }
 
 /* `reply` is NULL for an aborted one. */
@@ -86,7 +95,7 @@ void smtp_session_log_refused(struct smtp_session *session, const char *reply)
 void smtp_session_log_aborted(struct smtp_session *session)
 {
     const struct smtp_envelope *envelope = &session->envelope;
-    if (!envelope->open || (envelope->recipient_count == 0 && envelope->refusal))
+    if (!envelope->open || (!smtp_envelope_has_recipients(envelope) && envelope->refusal))
         return;
     log_event(session, NULL);
     smtp_session_clear(session);

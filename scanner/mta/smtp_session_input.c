@@ -1,6 +1,7 @@
 /* What came in, by phase. */
 #include "scanner/mta/smtp_session_private.h"
 
+#include <openssl/crypto.h>
 #include <string.h>
 
 #define SKIP_LIMIT (64u << 10) /* bytes of one line that is too long, before the session ends */
@@ -35,6 +36,14 @@ static bool is_printable(const char *line, size_t length)
     return true;
 }
 
+static void take_response(struct smtp_session *session, char *line, size_t length)
+{
+    session->had_secrets = true;
+    smtp_session_auth_response(session, line && is_printable(line, length) ? line : NULL);
+    if (line)
+        OPENSSL_cleanse(line, length);
+}
+
 static void take_line(struct smtp_session *session, char *line, size_t length)
 {
     bool too_long = session->skipping || length > SMTP_COMMAND_LIMIT;
@@ -42,7 +51,9 @@ static void take_line(struct smtp_session *session, char *line, size_t length)
     session->skipped = 0;
     line[length] = '\0';
     smtp_session_progress(session);
-    if (too_long)
+    if (session->phase == SMTP_PHASE_RESPONSE)
+        take_response(session, too_long ? NULL : line, length);
+    else if (too_long)
         smtp_session_reply(session, "500 5.5.2 line too long");
     else if (!is_printable(line, length))
         smtp_session_reply(session, "500 5.5.2 the command has control characters");
@@ -76,7 +87,7 @@ bool smtp_session_process(struct smtp_session *session)
     while (!session->closing) {
         if (session->output.length - session->output_at > SMTP_OUTPUT_PAUSE)
             return true;
-        if (session->phase == SMTP_PHASE_COMMAND) {
+        if (session->phase == SMTP_PHASE_COMMAND || session->phase == SMTP_PHASE_RESPONSE) {
             if (!next_line(session))
                 return false;
         } else if ((session->phase == SMTP_PHASE_DATA || session->phase == SMTP_PHASE_CHUNK) &&

@@ -21,9 +21,23 @@ static void add_trace(struct buffer *out, const struct smtp_session *session)
     buffer_add_format(out, "\tby %s (Gatehouse) with %s\r\n\tid %s", session->config->host_name,
                       transaction.protocol, message_id_text(&envelope->id, id));
     /* Of several recipients none is named: the others may be blind copies. */
-    if (envelope->recipient_count == 1)
-        buffer_add_format(out, "\r\n\tfor <%s>", envelope->recipients[0].address);
+    if (envelope->named == 1 && envelope->recipients.count == 1)
+        buffer_add_format(out, "\r\n\tfor <%s>", envelope->recipients.list[0].address);
     buffer_add_format(out, ";\r\n\t%s\r\n", timestamp_rfc5322(timestamp_now_ms(), date));
+}
+
+/* The header is complete and nothing of it has left the memory. */
+static void masquerade_header(void *argument, struct buffer *body)
+{
+    const struct smtp_session *session = argument;
+    struct buffer changed = BUFFER_INIT;
+    size_t header_length;
+    if (!header_masquerade(session->config, body->data, body->length, &changed, &header_length))
+        return;
+    buffer_add(&changed, body->data + header_length, body->length - header_length);
+    changed.failed |= body->failed;
+    buffer_free(body);
+    *body = changed;
 }
 
 static void begin(struct smtp_session *session, uint64_t expected, bool dotted)
@@ -33,6 +47,8 @@ static void begin(struct smtp_session *session, uint64_t expected, bool dotted)
     smtp_receive_begin(&session->receive, session->options.mta->queue, buffer_text(&trace),
                        (uint64_t)session->limits->max_message_bytes, expected, dotted);
     buffer_free(&trace);
+    if (session->options.direction == QUEUE_OUTBOUND && session->config->masquerade_count > 0)
+        smtp_receive_on_header(&session->receive, masquerade_header, session);
     session->window_start = 0;
 }
 
@@ -50,25 +66,42 @@ static void on_answer(void *argument, const char *reply)
     smtp_session_settle(session);
 }
 
+/* Those to be deleted stand behind the others, so that the queue counts recipients as the audit log
+ * does. */
+static size_t append_dropped(struct smtp_envelope *envelope)
+{
+    for (size_t i = 0; i < envelope->dropped.count; i++) {
+        const struct queue_draft_recipient *dropped = &envelope->dropped.list[i];
+        smtp_recipients_add(&envelope->recipients, dropped->address, dropped->original,
+                            dropped->notify, NULL);
+    }
+    return envelope->dropped.count;
+}
+
 static void submit(struct smtp_session *session)
 {
     struct smtp_envelope *envelope = &session->envelope;
+    size_t kept = envelope->recipients.count, dropped = append_dropped(envelope);
+    const struct scanner_config *config = session->config;
+    char masqueraded[ADDRESS_SIZE];
+    bool changes_sender = session->options.direction == QUEUE_OUTBOUND &&
+                          address_masquerade(config, envelope->sender, masqueraded);
     struct transaction transaction;
     struct queue_draft draft = {.id = envelope->id,
                                 .direction = session->options.direction,
                                 .flags = envelope->flags,
                                 .received_at = timestamp_now_ms(),
-                                .sender = envelope->sender,
+                                .sender = changes_sender ? masqueraded : envelope->sender,
                                 .envelope_id = envelope->envelope_id,
-                                .recipients = envelope->recipients,
-                                .recipient_count = envelope->recipient_count,
+                                .recipients = envelope->recipients.list,
+                                .recipient_count = kept,
                                 .large_fd = -1};
     smtp_session_transaction(session, &transaction);
     smtp_receive_take(&session->receive, &draft);
     session->phase = SMTP_PHASE_INTAKE;
     session->idle_commands = 0;
-    session->job =
-        intake_submit(session->options.mta->intake, &transaction, &draft, on_answer, session);
+    session->job = intake_submit(session->options.mta->intake, &transaction, &draft, dropped,
+                                 on_answer, session);
     smtp_session_clear(session);
 }
 
@@ -96,7 +129,7 @@ static const char *refuse_content_now(const struct smtp_session *session)
 {
     if (!session->envelope.open)
         return "503 5.5.1 say MAIL first";
-    if (session->envelope.recipient_count == 0)
+    if (!smtp_envelope_has_recipients(&session->envelope))
         return "554 5.5.1 no valid recipients";
     return NULL;
 }

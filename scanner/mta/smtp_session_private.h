@@ -3,7 +3,10 @@
  *   smtp_session.c           its life: greeting, events of the socket, time limits, end
  *   smtp_session_input.c     what came in, by phase: lines, content, chunks
  *   smtp_session_commands.c  one function a command
- *   smtp_session_envelope.c  the transaction: sender, recipients, and who may send to whom
+ *   smtp_session_auth.c      signing in
+ *   smtp_session_xclient.c   a front server says for whom it speaks
+ *   smtp_session_envelope.c  the transaction and its sender
+ *   smtp_session_recipient.c its recipients: who may send to whom, and who that is
  *   smtp_session_message.c   content: begin, trace field, end, handing over
  *   smtp_session_events.c    what the audit log hears of transactions that came to nothing
  */
@@ -11,7 +14,10 @@
 #define GATEHOUSE_SCANNER_MTA_SMTP_SESSION_PRIVATE_H
 
 #include "common/buffer.h"
+#include "scanner/mta/address_rewrite.h"
+#include "scanner/mta/directory_client.h"
 #include "scanner/mta/intake.h"
+#include "scanner/mta/smtp_auth.h"
 #include "scanner/mta/smtp_command.h"
 #include "scanner/mta/smtp_receive.h"
 #include "scanner/mta/smtp_session.h"
@@ -20,9 +26,17 @@ enum smtp_phase {
     SMTP_PHASE_HANDSHAKE, /* TLS */
     SMTP_PHASE_COMMAND,
     SMTP_PHASE_DATA,
-    SMTP_PHASE_CHUNK,  /* within the bytes of a BDAT */
-    SMTP_PHASE_INTAKE, /* the message is handed over, its reply has not come */
-    SMTP_PHASE_LINGER, /* the last reply is out; what still comes is thrown away */
+    SMTP_PHASE_CHUNK,     /* within the bytes of a BDAT */
+    SMTP_PHASE_INTAKE,    /* the message is handed over, its reply has not come */
+    SMTP_PHASE_RESPONSE,  /* the next line is one of an AUTH exchange */
+    SMTP_PHASE_DIRECTORY, /* the directory was asked */
+    SMTP_PHASE_PAUSE,     /* a reply is held back for a moment */
+    SMTP_PHASE_LINGER,    /* the last reply is out; what still comes is thrown away */
+};
+
+struct smtp_recipients {
+    struct queue_draft_recipient *list;
+    size_t count, capacity;
 };
 
 /* From MAIL to the end of data. */
@@ -34,19 +48,32 @@ struct smtp_envelope {
     char *envelope_id;
     uint64_t declared_size;
     uint8_t flags;
-    struct queue_draft_recipient *recipients;
-    size_t recipient_count, recipient_capacity;
-    /* Those that were refused (the first SMTP_REFUSED_KEPT), for the audit log. */
-    struct queue_draft_recipient *refused;
-    size_t refused_count;
-    char *refusal; /* the reply to the last of them, or to the content */
+    size_t named; /* RCPT commands that were taken; an alias may have made more recipients */
+    struct smtp_recipients recipients;
+    struct smtp_recipients dropped; /* unknown ones of a domain that takes and deletes those */
+    struct smtp_recipients refused; /* the first SMTP_REFUSED_KEPT, for the audit log */
+    char *refusal;                  /* the reply to the last of them, or to the content */
 };
 
 #define SMTP_REFUSED_KEPT 20
+#define SMTP_RECIPIENTS_MOST 100000 /* of one message, after aliases: what the queue takes */
 #define SMTP_TLS_TEXT_SIZE 96
+
+/* A RCPT while it is worked on. */
+struct smtp_lookup {
+    struct smtp_recipient recipient; /* as the client named it */
+    char *original;                  /* its ORCPT, or NULL */
+    struct address_list list;        /* the addresses that it stands for */
+    size_t at;                       /* the one that is worked on */
+    size_t recipients_before;        /* in the envelope */
+    bool is_alias, validates;
+};
+
+struct smtp_auth_step;
 
 struct smtp_session {
     struct smtp_session_options options;
+    struct ip_address connected; /* the peer, whatever XCLIENT says */
     struct config_ref *reference;
     const struct scanner_config *config;
     const struct config_smtp_server *limits;
@@ -83,6 +110,16 @@ struct smtp_session {
     struct smtp_envelope envelope;
     struct smtp_receive receive;
     struct intake_job *job;
+
+    char *user; /* who signed in, or NULL */
+    const struct smtp_auth_step *auth_step;
+    struct smtp_credentials *credentials; /* of the AUTH exchange that goes on, or NULL */
+    unsigned wrong_passwords;
+    bool had_secrets; /* the input held a password */
+    struct directory_question *question;
+    directory_callback on_answer;                 /* of the question */
+    struct smtp_lookup *lookup;                   /* or NULL */
+    void (*resume)(struct smtp_session *session); /* after the phase PAUSE */
 };
 
 /* --- smtp_session.c --- */
@@ -106,6 +143,20 @@ void smtp_session_progress(struct smtp_session *session);
  * from the event loop ends with it; the session may be gone afterwards. */
 void smtp_session_settle(struct smtp_session *session);
 
+/* Asks the directory about the recipient, or about the password where it is given; `on_answer` gets
+ * the session. The session's phase is DIRECTORY until then. */
+void smtp_session_ask(struct smtp_session *session, const char *name, const char *password,
+                      directory_callback on_answer);
+/* Begin of such a callback: commands are taken again. */
+void smtp_session_answered(struct smtp_session *session);
+/* Takes nothing for so long, then calls `resume` in the phase COMMAND. */
+void smtp_session_pause(struct smtp_session *session, int64_t milliseconds,
+                        void (*resume)(struct smtp_session *session));
+/* "220 HOST ESMTP Gatehouse" */
+void smtp_session_greet(struct smtp_session *session);
+/* Whose doing the rates count. */
+struct smtp_rates_client smtp_session_client(const struct smtp_session *session);
+
 /* --- smtp_session_input.c --- */
 
 /* Does what the input says until it is used up, a reply is awaited, or much output waits. True in
@@ -115,15 +166,46 @@ bool smtp_session_process(struct smtp_session *session);
 /* --- smtp_session_commands.c --- */
 
 void smtp_session_command(struct smtp_session *session, char *line);
+/* RFC 2920: some commands are the last ones of a group, since what follows depends on the reply.
+ * Who sends more does not read replies: ends the session and returns true. */
+bool smtp_session_refuse_early(struct smtp_session *session, const char *name);
+/* Forgets what the client said of itself, and its transaction. */
+void smtp_session_begin_anew(struct smtp_session *session);
+
+/* --- smtp_session_auth.c --- */
+
+bool smtp_session_offers_auth(const struct smtp_session *session);
+void smtp_session_auth(struct smtp_session *session, char *argument);
+/* The line of the phase RESPONSE; NULL for one that is too long or has control characters. */
+void smtp_session_auth_response(struct smtp_session *session, const char *line);
+/* Wipes an exchange that goes on. */
+void smtp_session_auth_forget(struct smtp_session *session);
+
+/* --- smtp_session_xclient.c --- */
+
+bool smtp_session_offers_xclient(const struct smtp_session *session);
+void smtp_session_xclient(struct smtp_session *session, char *argument);
 
 /* --- smtp_session_envelope.c --- */
 
 void smtp_session_mail(struct smtp_session *session, char *argument);
-void smtp_session_recipient(struct smtp_session *session, char *argument);
+/* A copy, or NULL of NULL. */
+char *smtp_session_copy(const char *text);
+void smtp_recipients_add(struct smtp_recipients *recipients, const char *address,
+                         const char *original, uint8_t notify, const char *route);
+void smtp_recipients_cut(struct smtp_recipients *recipients, size_t count);
+/* Whether a recipient was taken, to be deleted or not. */
+bool smtp_envelope_has_recipients(const struct smtp_envelope *envelope);
 /* Forgets the transaction; one of which every recipient was refused is logged. */
 void smtp_session_reset(struct smtp_session *session);
 /* The same where it is on record already, or is with the intake. */
 void smtp_session_clear(struct smtp_session *session);
+
+/* --- smtp_session_recipient.c --- */
+
+void smtp_session_recipient(struct smtp_session *session, char *argument);
+/* Forgets a RCPT that is worked on. */
+void smtp_session_lookup_forget(struct smtp_session *session);
 
 /* --- smtp_session_message.c --- */
 

@@ -6,6 +6,7 @@
 #include "scanner/mta/audit_event.h"
 #include "scanner/mta/intake.h"
 #include "scanner/mta/queue.h"
+#include "smtp_scene_directory.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -68,17 +69,25 @@ static void add_recipients(struct buffer *text, const struct queue_draft_recipie
                               recipients[i].notify & QUEUE_NOTIFY_DELAY ? "D" : "");
         if (recipients[i].original)
             buffer_add_format(text, " ORCPT=%s", recipients[i].original);
+        if (recipients[i].route)
+            buffer_add_format(text, " route=%s", recipients[i].route);
     }
 }
 
-static char *describe(const struct transaction *transaction, const struct queue_draft *draft)
+static char *describe(const struct transaction *transaction, const struct queue_draft *draft,
+                      size_t dropped)
 {
     struct buffer text = BUFFER_INIT;
     assert_int_equal(transaction->direction, draft->direction);
-    buffer_add_format(&text, "%s %s%s helo=%s from=<%s>", directions[draft->direction],
-                      transaction->protocol, transaction->tls ? " tls" : "", transaction->helo,
-                      draft->sender);
+    buffer_add_format(&text, "%s %s%s", directions[draft->direction], transaction->protocol,
+                      transaction->tls ? " tls" : "");
+    if (transaction->user)
+        buffer_add_format(&text, " user=%s", transaction->user);
+    buffer_add_format(&text, " helo=%s from=<%s>", transaction->helo, draft->sender);
     add_recipients(&text, draft->recipients, draft->recipient_count);
+    if (dropped > 0)
+        buffer_add_text(&text, " dropped");
+    add_recipients(&text, draft->recipients + draft->recipient_count, dropped);
     add_flags(&text, draft->flags);
     if (draft->envelope_id)
         buffer_add_format(&text, " ENVID=%s", draft->envelope_id);
@@ -96,10 +105,11 @@ static void read_large(struct scene_message *message, const struct queue_draft *
     message->large = true;
 }
 
-static void keep_message(const struct transaction *transaction, struct queue_draft *draft)
+static void keep_message(const struct transaction *transaction, struct queue_draft *draft,
+                         size_t dropped)
 {
     struct scene_message *message = calloc(1, sizeof(*message));
-    message->envelope = describe(transaction, draft);
+    message->envelope = describe(transaction, draft, dropped);
     if (draft->large_fd >= 0)
         read_large(message, draft);
     else
@@ -145,7 +155,7 @@ static struct intake_job *new_job(void)
 }
 
 struct intake_job *intake_submit(struct intake *intake, const struct transaction *transaction,
-                                 struct queue_draft *draft,
+                                 struct queue_draft *draft, size_t dropped,
                                  void (*done)(void *argument, const char *reply), void *argument)
 {
     struct intake_job *job = new_job();
@@ -153,7 +163,7 @@ struct intake_job *intake_submit(struct intake *intake, const struct transaction
     (void)intake;
     current->message_count++;
     if (current->keep)
-        keep_message(transaction, draft);
+        keep_message(transaction, draft, dropped);
     job->done = done;
     job->argument = argument;
     snprintf(job->reply, sizeof(job->reply), "%s", current->reply);
@@ -210,12 +220,22 @@ void queue_log_only(struct queue *queue, const struct message_id *id, struct buf
     current->events_end = &event->next;
 }
 
+static void add_peer(struct buffer *out, const char *type, const struct transaction *transaction)
+{
+    char text[IP_TEXT_SIZE];
+    buffer_add_format(out, "%s %s", type, directions[transaction->direction]);
+    if (strcmp(ip_text(&transaction->peer, text), "127.0.0.1") != 0)
+        buffer_add_format(out, " peer=%s:%u", text, (unsigned)transaction->peer_port);
+    if (transaction->user)
+        buffer_add_format(out, " user=%s", transaction->user);
+}
+
 void audit_aborted(struct buffer *out, const struct message_id *id,
                    const struct transaction *transaction, const struct audit_envelope *envelope)
 {
     (void)id;
-    buffer_add_format(out, "aborted %s from=<%s>", directions[transaction->direction],
-                      envelope->sender);
+    add_peer(out, "aborted", transaction);
+    buffer_add_format(out, " from=<%s>", envelope->sender);
     add_recipients(out, envelope->recipients, envelope->recipient_count);
     buffer_add_format(out, " size=%llu", (unsigned long long)envelope->size);
 }
@@ -225,8 +245,9 @@ void audit_refused(struct buffer *out, const struct message_id *id,
                    const char *reply)
 {
     (void)id;
-    buffer_add_format(out, "refused %s from=<%s>", directions[transaction->direction],
-                      envelope->sender);
+    add_peer(out, "refused", transaction);
+    if (envelope->sender)
+        buffer_add_format(out, " from=<%s>", envelope->sender);
     add_recipients(out, envelope->recipients, envelope->recipient_count);
     buffer_add_format(out, " %s", reply);
 }
@@ -313,6 +334,7 @@ struct scene *scene_new(void)
     scene->messages_end = &scene->messages;
     scene->events_end = &scene->events;
     scene->mta.base = event_base_new();
+    scene_directory_begin(scene->mta.base);
     scene->inbound = free_port(AF_INET);
     scene->inbound6 = free_port(AF_INET6);
     do {
@@ -371,6 +393,7 @@ void scene_free(struct scene *scene)
     smtp_server_free(scene->mta.smtp_server);
     scene_answer(scene);
     scene_turn(scene);
+    scene_directory_end();
     while (spare) {
         struct intake_job *next = spare->next;
         event_free(spare->event);

@@ -1,6 +1,7 @@
 /* Holds the conversations of tests/smtp (see the README there) with a real server. Each session of
  * a file is a test of its own. */
 #include "smtp_scene.h"
+#include "smtp_scene_directory.h"
 
 #include "common/file.h"
 #include "common/timestamp.h"
@@ -324,6 +325,14 @@ static void run_intake(struct talk *talk, const char *text)
         snprintf(scene->reply, sizeof(scene->reply), "%s", text);
 }
 
+static void run_directory(struct talk *talk, const char *text)
+{
+    if (text[0] == '(')
+        flush(talk);
+    if (!scene_directory_line(text))
+        FAIL(talk, "the directory: %s", text);
+}
+
 static void run_disk(struct talk *talk, const char *text)
 {
     flush(talk);
@@ -335,9 +344,10 @@ static const struct {
     const char *prefix;
     void (*run)(struct talk *talk, const char *argument);
 } kinds[] = {
-    {"hello ", run_hello}, {"set ", run_set},   {"listener ", run_listener}, {"C: ", run_client},
-    {"C> ", run_raw},      {"S: ", run_server}, {"E: ", run_envelope},       {"M: ", run_message},
-    {"R: ", run_rest},     {"A: ", run_event},  {"I: ", run_intake},         {"D: ", run_disk},
+    {"hello ", run_hello},  {"set ", run_set},   {"listener ", run_listener}, {"C: ", run_client},
+    {"C> ", run_raw},       {"S: ", run_server}, {"E: ", run_envelope},       {"M: ", run_message},
+    {"R: ", run_rest},      {"A: ", run_event},  {"I: ", run_intake},         {"D: ", run_disk},
+    {"L: ", run_directory},
 };
 
 static void run_line(struct talk *talk, const char *line)
@@ -384,6 +394,7 @@ static void a_session(void **state)
     const struct session *session = *state;
     talk = (struct talk){.session = session, .port = scene->inbound, .client.fd = -1};
     scene_clear(scene);
+    scene_directory_begin(scene->mta.base);
     scene->reply[0] = '\0';
     scene->hold = scene->full = scene->large_fails = false;
     talk.document = scene_document(scene);
