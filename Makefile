@@ -4,7 +4,8 @@ export GATEHOUSE_BUILD := $(abspath $(BUILD))
 
 # What runs, as opposed to what tests it.
 PROGRAMS = controlcenter/gatehouse-controlcenter scanner/agent/gatehouse-agent \
-	scanner/engine/gatehouse-engine scanner/mta/gatehouse-mta scanner/supervisor/gatehouse-scanner
+	scanner/directory/gatehouse-directory scanner/engine/gatehouse-engine \
+	scanner/mta/gatehouse-mta scanner/supervisor/gatehouse-scanner
 
 C_FILES = $$(git ls-files '*.[ch]')
 

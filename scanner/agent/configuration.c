@@ -25,6 +25,7 @@ struct paths {
     char key[NODE_PATH_SIZE];
     char mta[NODE_PATH_SIZE];
     char engine[NODE_PATH_SIZE];
+    char directory[NODE_PATH_SIZE];
 };
 
 static bool make_paths(const char *state, struct paths *paths, struct error *error)
@@ -33,7 +34,8 @@ static bool make_paths(const char *state, struct paths *paths, struct error *err
            file_join(paths->previous, NODE_PATH_SIZE, state, NODE_PREVIOUS_FILE, error) &&
            file_join(paths->key, NODE_PATH_SIZE, state, NODE_CONFIGURATION_KEY_FILE, error) &&
            file_join(paths->mta, NODE_PATH_SIZE, state, NODE_MTA_SOCKET, error) &&
-           file_join(paths->engine, NODE_PATH_SIZE, state, NODE_ENGINE_SOCKET, error);
+           file_join(paths->engine, NODE_PATH_SIZE, state, NODE_ENGINE_SOCKET, error) &&
+           file_join(paths->directory, NODE_PATH_SIZE, state, NODE_DIRECTORY_SOCKET, error);
 }
 
 /* --- handing it to the processes --- */
@@ -41,7 +43,8 @@ static bool make_paths(const char *state, struct paths *paths, struct error *err
 /* Bits of `undelivered`. */
 #define MTA 1u
 #define ENGINE 2u
-#define ALL (MTA | ENGINE)
+#define DIRECTORY 4u
+#define ALL (MTA | ENGINE | DIRECTORY)
 
 enum delivery { DELIVERED, AWAY, REFUSED };
 
@@ -74,7 +77,9 @@ static bool reload_some(const struct paths *paths, unsigned which, unsigned *awa
         unsigned bit;
         const char *name;
         const char *path;
-    } processes[] = {{MTA, "mta", paths->mta}, {ENGINE, "engine", paths->engine}};
+    } processes[] = {{DIRECTORY, "directory", paths->directory}, /* before the mta asks it */
+                     {MTA, "mta", paths->mta},
+                     {ENGINE, "engine", paths->engine}};
     *away = 0;
     for (size_t i = 0; i < sizeof(processes) / sizeof(processes[0]); i++) {
         enum delivery delivery = which & processes[i].bit

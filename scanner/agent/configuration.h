@@ -16,7 +16,7 @@ struct configuration {
     int64_t version;        /* of config/current.json; 0: none */
     int64_t failed_version; /* the last one that was refused; 0: none */
     char failed_reason[641];
-    bool undelivered;      /* a process was away when the current one was handed out */
+    unsigned undelivered;  /* processes that were away when the current one was handed out */
     int delivery_attempts; /* since then */
 };
 

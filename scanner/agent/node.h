@@ -17,6 +17,7 @@
 #define NODE_PREVIOUS_FILE "config/previous.json"
 #define NODE_MTA_SOCKET "run/mta.sock"
 #define NODE_ENGINE_SOCKET "run/engine-control.sock"
+#define NODE_DIRECTORY_SOCKET "run/directory-control.sock"
 #define NODE_SUPERVISOR_SOCKET "run/supervisor.sock"
 
 #define NODE_PATH_SIZE 1024

@@ -22,7 +22,8 @@ static json_t *ask(const char *state, const char *socket)
 
 json_t *status_gather(const char *state)
 {
-    return json_pack("{s:o,s:o,s:o}", "mta", ask(state, NODE_MTA_SOCKET), "engine",
-                     ask(state, NODE_ENGINE_SOCKET), "supervisor",
+    return json_pack("{s:o,s:o,s:o,s:o}", "mta", ask(state, NODE_MTA_SOCKET), "engine",
+                     ask(state, NODE_ENGINE_SOCKET), "directory",
+                     ask(state, NODE_DIRECTORY_SOCKET), "supervisor",
                      ask(state, NODE_SUPERVISOR_SOCKET));
 }

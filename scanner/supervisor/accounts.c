@@ -18,6 +18,7 @@
 static const char *const user_names[ROLE_COUNT] = {
     [ROLE_MTA] = "gatehouse-mta",
     [ROLE_ENGINE] = "gatehouse-engine",
+    [ROLE_DIRECTORY] = "gatehouse-directory",
     [ROLE_AGENT] = "gatehouse-agent",
 };
 
@@ -68,9 +69,9 @@ bool accounts_find(struct accounts *accounts, struct error *error)
     }
     if (!allow || strcmp(allow, "1") != 0)
         return error_set(error, ERROR_NOT_FOUND, NULL,
-                         "the users gatehouse-mta, gatehouse-engine and gatehouse-agent and the "
-                         "group gatehouse do not exist: make them with tools/create-users, or "
-                         "start as another user than root");
+                         "the users gatehouse-mta, gatehouse-engine, gatehouse-directory and "
+                         "gatehouse-agent and the group gatehouse do not exist: make them with "
+                         "tools/create-users, or start as another user than root");
     use_starter(accounts);
     return true;
 }

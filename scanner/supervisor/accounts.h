@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-enum role { ROLE_MTA, ROLE_ENGINE, ROLE_AGENT, ROLE_COUNT };
+enum role { ROLE_MTA, ROLE_ENGINE, ROLE_DIRECTORY, ROLE_AGENT, ROLE_COUNT };
 
 struct accounts {
     bool separate; /* each process has its own user; false: all run as who started us */
@@ -15,10 +15,10 @@ struct accounts {
     gid_t group; /* "gatehouse" */
 };
 
-/* Started by root, the users gatehouse-mta, gatehouse-engine and gatehouse-agent and the group
- * gatehouse must exist: ERROR_NOT_FOUND otherwise, unless the environment has
- * GATEHOUSE_ALLOW_ROOT=1 (for containers that have no other user). Started by anybody else, all
- * processes run as that user. */
+/* Started by root, the users gatehouse-mta, gatehouse-engine, gatehouse-directory and
+ * gatehouse-agent and the group gatehouse must exist: ERROR_NOT_FOUND otherwise, unless the
+ * environment has GATEHOUSE_ALLOW_ROOT=1 (for containers that have no other user). Started by
+ * anybody else, all processes run as that user. */
 bool accounts_find(struct accounts *accounts, struct error *error);
 
 /* Makes the folders of a state directory (docs/architecture.md) where they are missing, and gives

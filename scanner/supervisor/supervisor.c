@@ -29,6 +29,7 @@ static const struct {
 } service_table[SERVICE_COUNT] = {
     {"mta", "gatehouse-mta", ROLE_MTA, true},
     {"agent", "gatehouse-agent", ROLE_AGENT, false},
+    {"directory", "gatehouse-directory", ROLE_DIRECTORY, false},
     {"engine", "gatehouse-engine", ROLE_ENGINE, false},
 };
 
@@ -66,7 +67,7 @@ static struct service *find_service(struct supervisor *supervisor, const char *n
     return NULL;
 }
 
-/* The mta and the engine face the network; they may look, and change nothing. */
+/* The mta, the engine and the directory face the network; they may look, and change nothing. */
 static bool may_change(const struct supervisor *supervisor, uid_t peer)
 {
     return peer == 0 || peer == geteuid() || peer == supervisor->accounts->users[ROLE_AGENT];
@@ -114,7 +115,7 @@ static json_t *handle(void *context, const json_t *request, uid_t peer)
         return refuse("this user may not start or stop services");
     struct service *service = name ? find_service(supervisor, name) : NULL;
     if (!service)
-        return refuse("service must be mta, engine or agent");
+        return refuse("service must be mta, engine, directory or agent");
     return change_service(supervisor, op, service);
 }
 
@@ -247,12 +248,12 @@ static bool open_signals(struct supervisor *supervisor, struct error *error)
 static bool check_state(const char *state, struct error *error)
 {
     char path[SPAWN_PATH_SIZE];
-    if (strlen(state) + sizeof("/run/engine-control.sock") >
+    if (strlen(state) + sizeof("/run/directory-control.sock") >
         sizeof(((struct sockaddr_un *)0)->sun_path))
         return error_set(error, ERROR_LIMIT, state,
                          "the path is too long for the sockets in it: at most %zu bytes",
                          sizeof(((struct sockaddr_un *)0)->sun_path) -
-                             sizeof("/run/engine-control.sock"));
+                             sizeof("/run/directory-control.sock"));
     if (!file_join(path, sizeof(path), state, "node.json", error))
         return false;
     return access(path, R_OK) == 0 ||

@@ -1,5 +1,5 @@
 /* STATE/services.json: which services the administrator wants to run, kept over restarts.
- * {"mta":"run","engine":"run","agent":"stop"}; what is not named runs. */
+ * {"mta":"run","engine":"run","directory":"run","agent":"stop"}; what is not named runs. */
 #ifndef GATEHOUSE_SCANNER_SUPERVISOR_WANTED_H
 #define GATEHOUSE_SCANNER_SUPERVISOR_WANTED_H
 

@@ -19,7 +19,9 @@
 
 #include <cmocka.h>
 
-static const char *const names[] = {"mta", "agent", "engine"};
+#define SERVICES 4
+
+static const char *const names[SERVICES] = {"mta", "agent", "directory", "engine"};
 
 struct scene {
     char folder[64];
@@ -71,7 +73,7 @@ static int open_scene(void **argument)
     mkdir(scene->state, 0755);
     mkdir(scene->programs, 0755);
     write_text(scene->state, "node.json", "{}", 0644);
-    for (size_t i = 0; i < 3; i++)
+    for (size_t i = 0; i < SERVICES; i++)
         write_service(scene, names[i]);
     setenv("GATEHOUSE_LIBEXEC", scene->programs, 1);
     *argument = scene;
@@ -190,7 +192,7 @@ static void all_services_run_with_their_folders_made(void **argument)
     char path[256];
     struct stat status;
     start(scene);
-    for (size_t i = 0; i < 3; i++)
+    for (size_t i = 0; i < SERVICES; i++)
         assert_true(pid_of(scene, names[i]) > 1);
     assert_true(file_join(path, sizeof(path), scene->state, "queue", NULL));
     assert_int_equal(stat(path, &status), 0);
@@ -250,35 +252,36 @@ static void a_restart_gives_a_new_process_and_is_no_death(void **argument)
     assert_int_equal(json_integer_value(json_object_get(row, "restarts")), 0);
 }
 
-static void services_stop_in_the_order_mta_agent_engine(void **argument)
+static void services_stop_in_the_order_mta_agent_directory_engine(void **argument)
 {
     struct scene *scene = *argument;
     int status = -1;
     start(scene);
-    for (size_t i = 0; i < 3; i++)
+    for (size_t i = 0; i < SERVICES; i++)
         assert_true(wait_for_text(scene->state, "log/mta.log", "mta is up") &&
                     pid_of(scene, names[i]) > 1);
     assert_true(wait_for_text(scene->state, "log/agent.log", "agent is up"));
+    assert_true(wait_for_text(scene->state, "log/directory.log", "directory is up"));
     assert_true(wait_for_text(scene->state, "log/engine.log", "engine is up"));
     kill(scene->supervisor, SIGTERM);
     assert_int_equal(waitpid(scene->supervisor, &status, 0), scene->supervisor);
     scene->supervisor = 0;
     assert_int_equal(status, 0);
     cleanup_free char *ended = read_text(scene->state, "order");
-    assert_string_equal(ended, "mta\nagent\nengine\n");
+    assert_string_equal(ended, "mta\nagent\ndirectory\nengine\n");
 }
 
 static void services_end_with_a_killed_supervisor_and_the_next_works_at_once(void **argument)
 {
     struct scene *scene = *argument;
-    int before[3];
+    int before[SERVICES];
     start(scene);
-    for (size_t i = 0; i < 3; i++)
+    for (size_t i = 0; i < SERVICES; i++)
         before[i] = pid_of(scene, names[i]);
     kill(scene->supervisor, SIGKILL);
     wait_for_end(scene);
     start(scene);
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < SERVICES; i++) {
         assert_true(wait_until_gone(before[i]));
         json_decref(wait_for_state(scene, names[i], "running", before[i]));
     }
@@ -374,7 +377,7 @@ static void wrong_requests_are_answered_with_the_reason(void **argument)
     start(scene);
     pid_of(scene, "mta");
     assert_null(ask(scene, "stop", "postfix", &error));
-    assert_non_null(strstr(error.message, "mta, engine or agent"));
+    assert_non_null(strstr(error.message, "mta, engine, directory or agent"));
     error = (struct error){0};
     assert_null(ask(scene, "explode", "mta", &error));
     assert_non_null(strstr(error.message, "start, stop or restart"));
@@ -414,7 +417,7 @@ int main(void)
         scene_test(a_service_that_dies_at_once_is_tried_with_growing_pauses),
         scene_test(a_stopped_service_stays_stopped_over_a_restart_until_it_is_started),
         scene_test(a_restart_gives_a_new_process_and_is_no_death),
-        scene_test(services_stop_in_the_order_mta_agent_engine),
+        scene_test(services_stop_in_the_order_mta_agent_directory_engine),
         scene_test(services_end_with_a_killed_supervisor_and_the_next_works_at_once),
         scene_test(a_service_that_ignores_the_request_to_end_is_killed),
         scene_test(a_second_supervisor_is_refused_and_names_the_first),

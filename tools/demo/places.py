@@ -8,13 +8,14 @@ from demo.problem import Problem
 
 CHECKOUT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 FALLBACK_STATE = "/var/lib/gatehouse-demo"
-SCANNER_USERS = ("gatehouse-mta", "gatehouse-engine", "gatehouse-agent")
+SCANNER_USERS = ("gatehouse-mta", "gatehouse-engine", "gatehouse-directory", "gatehouse-agent")
 CONTROL_CENTER_USER = "gatehouse-controlcenter"
 PROGRAMS = {
     "gatehouse-controlcenter": "controlcenter",
     "gatehouse-scanner": "scanner/supervisor",
     "gatehouse-mta": "scanner/mta",
     "gatehouse-engine": "scanner/engine",
+    "gatehouse-directory": "scanner/directory",
     "gatehouse-agent": "scanner/agent",
 }
 
