@@ -77,8 +77,7 @@ static enum queue_action_result release(struct mta *mta, struct queue_message *m
 {
     if (!(message->flags & QUEUE_FLAG_HELD))
         return QUEUE_ACTION_NEEDLESS;
-    return change_flags(mta, message, "release", order,
-                        message->flags & (uint8_t)~QUEUE_FLAG_HELD);
+    return change_flags(mta, message, "release", order, message->flags & (uint8_t)~QUEUE_FLAG_HELD);
 }
 
 /* What is in line already is as good as tried; the result of an attempt under way counts. */
@@ -86,8 +85,7 @@ static enum queue_action_result flush(struct mta *mta, struct queue_message *mes
                                       const struct queue_action_order *order)
 {
     struct buffer events = BUFFER_INIT;
-    struct queue_change now = {.state = QUEUE_RECIPIENT_QUEUED,
-                               .next_attempt = timestamp_now_ms()};
+    struct queue_change now = {.state = QUEUE_RECIPIENT_QUEUED, .next_attempt = timestamp_now_ms()};
     size_t count;
     if (message->flags & QUEUE_FLAG_HELD)
         return QUEUE_ACTION_NEEDLESS;
@@ -132,9 +130,8 @@ static enum queue_action_result reroute(struct mta *mta, struct queue_message *m
                                         const struct queue_action_order *order)
 {
     struct buffer events = BUFFER_INIT;
-    struct queue_change moved = {.state = QUEUE_RECIPIENT_QUEUED,
-                                 .next_attempt = timestamp_now_ms(),
-                                 .route = order->route};
+    struct queue_change moved = {
+        .state = QUEUE_RECIPIENT_QUEUED, .next_attempt = timestamp_now_ms(), .route = order->route};
     size_t count;
     if (!withdraw(mta, message))
         return QUEUE_ACTION_BUSY;

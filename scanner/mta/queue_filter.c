@@ -176,8 +176,7 @@ void queue_walk_slice(struct queue_walk *walk)
 static struct queue_message *find_one(struct queue_walk *walk)
 {
     struct queue_message *message = queue_find(walk->queue, &walk->filter->id);
-    bool is_above =
-        memcmp(walk->filter->id.bytes, walk->after.bytes, sizeof walk->after.bytes) > 0;
+    bool is_above = memcmp(walk->filter->id.bytes, walk->after.bytes, sizeof walk->after.bytes) > 0;
     walk->after = walk->filter->id;
     walk->over = !message || !is_above || !queue_filter_matches(walk->filter, message);
     return walk->over ? NULL : message;

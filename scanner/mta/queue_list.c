@@ -204,8 +204,8 @@ static bool read_header(struct queue *queue, const struct queue_message *message
     char text[QUEUE_HEADER_BYTES];
     size_t length = 0;
     while (length < sizeof text) {
-        long count = queue_read_body(queue, message, length, text + length, sizeof text - length,
-                                     error);
+        long count =
+            queue_read_body(queue, message, length, text + length, sizeof text - length, error);
         if (count < 0)
             return false;
         if (count == 0)
@@ -255,8 +255,8 @@ bool queue_message_write(struct queue *queue, const json_t *request, struct buff
     if (!whole || !header_json)
         return error_set(error, ERROR_INTERNAL, NULL, "out of memory");
     /* The object's last brace makes room for what is too long to pack. */
-    buffer_add_format(out, "{\"ok\":true,\"message\":%.*s,\"recipients\":[",
-                      (int)strlen(whole) - 1, whole);
+    buffer_add_format(out, "{\"ok\":true,\"message\":%.*s,\"recipients\":[", (int)strlen(whole) - 1,
+                      whole);
     add_recipients(out, message);
     return buffer_add_format(out, "},\"header\":%s}", header_json) ||
            error_set(error, ERROR_INTERNAL, NULL, "out of memory");

@@ -91,8 +91,7 @@ static struct queue_message *next_of_ids(struct job *job)
 
 static struct queue_message *next_message(struct job *job)
 {
-    struct queue_message *message =
-        job->ids ? next_of_ids(job) : queue_walk_next(&job->walk);
+    struct queue_message *message = job->ids ? next_of_ids(job) : queue_walk_next(&job->walk);
     if (!message || job->ids ||
         memcmp(message->id.bytes, job->last.bytes, sizeof job->last.bytes) <= 0)
         return message;
@@ -110,8 +109,8 @@ static void finish(struct job *job)
 {
     job->ended_at = timestamp_monotonic_ms();
     log_info("queue: %s by %s: %llu found, %llu changed, %llu failed", job->action,
-             job->administrator, (unsigned long long)job->matched,
-             (unsigned long long)job->changed, (unsigned long long)job->failed);
+             job->administrator, (unsigned long long)job->matched, (unsigned long long)job->changed,
+             (unsigned long long)job->failed);
     free(job->busy);
     free(job->ids);
     job->busy = job->ids = NULL;
