@@ -214,6 +214,7 @@ void audit_delivery(struct buffer *out, const struct message_id *id,
         add_number_member(out, "port", delivery->port);
     add_text_member(out, "reply", delivery->reply);
     add_text_member(out, "tls", delivery->tls);
+    add_text_member(out, "security", delivery->security);
     if (delivery->next_attempt > 0)
         add_text_member(out, "next_attempt", timestamp_text(delivery->next_attempt, next));
     end(out);

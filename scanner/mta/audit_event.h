@@ -51,6 +51,7 @@ struct audit_delivery {
     uint16_t port;        /* 0: none */
     const char *reply;    /* the remote reply or our own reason, "250 2.0.0 ..." */
     const char *tls;      /* as in struct transaction */
+    const char *security; /* what was demanded of TLS ("dane", "mta-sts", ...); NULL: in clear */
     int64_t next_attempt; /* milliseconds since 1970; 0: none */
 };
 void audit_delivery(struct buffer *out, const struct message_id *id,

@@ -1,10 +1,13 @@
 #include "scanner/mta/delivery_private.h"
 
+#include "common/file.h"
 #include "common/log.h"
 #include "common/timestamp.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+#define PATH_SIZE 1024
 
 const struct scanner_config *delivery_config(const struct delivery *delivery)
 {
@@ -49,18 +52,30 @@ static struct delivery_job *job_for(struct taking *taking, struct delivery_pool 
     return pool->gathered;
 }
 
+/* Reports about TLS that fails go out whatever it fails at (RFC 8460 section 3). */
+static bool is_tls_report(const struct delivery *delivery, const struct queue_message *message)
+{
+    const char *from = delivery_config(delivery)->delivery.tls_reports.from;
+    return message->direction == QUEUE_INTERNAL && from && strcmp(message->sender, from) == 0;
+}
+
 static void take_recipient(struct taking *taking, uint32_t index)
 {
     static const char bad_address[] = "553 5.1.3 [internal] the address cannot be sent";
-    const struct queue_recipient *recipient = &taking->message->recipients[index];
+    const struct queue_message *message = taking->message;
+    const struct queue_recipient *recipient = &message->recipients[index];
     struct destination_route route;
     const char *refusal = bad_address;
-    if (is_sendable(recipient->address) && is_sendable(taking->message->sender))
+    if (is_sendable(recipient->address) && is_sendable(message->sender))
         refusal = destination_find_route(delivery_config(taking->delivery), recipient, &route);
-    if (refusal)
+    if (refusal) {
         fail_alone(taking, index, refusal);
-    else
-        delivery_job_add(job_for(taking, delivery_pool_find(taking->delivery, &route)), index);
+        return;
+    }
+    if ((message->flags & QUEUE_FLAG_REQUIRE_TLS) && route.tls < CONFIG_DELIVERY_TLS_REQUIRED)
+        route.tls = CONFIG_DELIVERY_TLS_REQUIRED;
+    route.unpoliced = is_tls_report(taking->delivery, message);
+    delivery_job_add(job_for(taking, delivery_pool_find(taking->delivery, &route)), index);
 }
 
 static bool is_due(const struct queue_recipient *recipient, int64_t now)
@@ -108,7 +123,25 @@ static void on_sweep(evutil_socket_t fd, short events, void *argument)
 {
     (void)fd;
     (void)events;
-    delivery_pools_sweep(argument);
+    struct delivery *delivery = argument;
+    delivery_pools_sweep(delivery);
+    tls_reports_tick(delivery->tls_reports, timestamp_now_ms());
+}
+
+static bool open_policies(struct delivery *delivery, struct error *error)
+{
+    char sts[PATH_SIZE], reports[PATH_SIZE];
+    const char *state = delivery->mta->state;
+    if (!file_join(sts, sizeof(sts), state, "mta-sts", error) ||
+        !file_join(reports, sizeof(reports), state, "tls-reports", error))
+        return false;
+    delivery->https = https_client_new(delivery->mta->base, delivery->resolver, error);
+    if (!delivery->https)
+        return false;
+    delivery->sts = mta_sts_new(delivery->resolver, delivery->https, sts);
+    delivery->tls_reports =
+        tls_reports_new(delivery->mta, delivery->resolver, delivery->https, reports);
+    return true;
 }
 
 struct delivery *delivery_new(struct mta *mta, struct error *error)
@@ -118,13 +151,12 @@ struct delivery *delivery_new(struct mta *mta, struct error *error)
     if (!delivery)
         abort();
     delivery->mta = mta;
-    delivery->tls = SSL_CTX_new(TLS_client_method());
     delivery->sweep_timer = event_new(mta->base, -1, EV_PERSIST, on_sweep, delivery);
     delivery->resolver =
         resolver_new(mta->base, limits->dns_servers, limits->dns_server_count, error);
-    if (!delivery->resolver || !delivery->tls || !delivery->sweep_timer) {
-        if (delivery->resolver)
-            error_set(error, ERROR_INTERNAL, "delivery", "no memory");
+    if (delivery->resolver)
+        delivery->tls = delivery_security_context(limits, error);
+    if (!delivery->tls || !open_policies(delivery, error)) {
         delivery_free(delivery);
         return NULL;
     }
@@ -141,6 +173,14 @@ void delivery_configured(struct delivery *delivery)
                               &error))
         log_error("delivery: the DNS servers stay as they were: %s",
                   error_text(&error, text, sizeof(text)));
+    SSL_CTX *tls = delivery_security_context(limits, &error);
+    if (tls) {
+        SSL_CTX_free(delivery->tls);
+        delivery->tls = tls;
+    } else {
+        log_error("delivery: the trusted certificates stay as they were: %s",
+                  error_text(&error, text, sizeof(text)));
+    }
 }
 
 void delivery_free(struct delivery *delivery)
@@ -148,7 +188,15 @@ void delivery_free(struct delivery *delivery)
     if (!delivery)
         return;
     delivery->closing = true;
+    if (delivery->sts)
+        mta_sts_close(delivery->sts);
+    if (delivery->tls_reports)
+        tls_reports_close(delivery->tls_reports);
+    https_client_close(delivery->https);
     resolver_free(delivery->resolver);
+    https_client_free(delivery->https);
+    mta_sts_free(delivery->sts);
+    tls_reports_free(delivery->tls_reports);
     delivery_reports_forget(delivery);
     for (struct delivery_pool *pool = delivery->pools, *next; pool; pool = next) {
         next = pool->next;

@@ -78,9 +78,11 @@ void delivery_connection_quit(struct delivery_connection *connection)
 
 void delivery_connection_use(struct delivery_connection *connection)
 {
+    struct delivery_pool *pool = connection->pool;
     struct delivery_job *job;
-    while ((job = delivery_pool_take(connection->pool)) != NULL) {
+    while (delivery_pool_may_send(pool) && (job = delivery_pool_take(pool)) != NULL) {
         if (delivery_job_prepare(job)) {
+            delivery_pool_spend(pool);
             move(connection, job, false);
             smtp_client_send(connection->client, &job->transaction);
             return;
@@ -97,13 +99,6 @@ static void go_on(struct delivery_connection *connection)
         delivery_connection_quit(connection);
     else
         delivery_connection_use(connection);
-}
-
-static void widen(struct delivery_pool *pool)
-{
-    unsigned most = (unsigned)delivery_config(pool->delivery)->delivery.max_connections;
-    if (pool->window < most)
-        pool->window++;
 }
 
 static bool has_any_reply(const struct smtp_transaction *transaction)
@@ -152,10 +147,12 @@ static void on_done(void *argument, struct smtp_transaction *transaction)
         delivery_pool_add_first(connection->pool, job);
         return;
     }
+    if (lost && transaction->lost_end == SMTP_CLIENT_REFUSED)
+        delivery_pool_narrow(connection->pool);
     if (lost)
         set_lost_replies(job);
     else
-        widen(connection->pool);
+        delivery_pool_widen(connection->pool);
     struct delivery_job *overflow = lost ? NULL : delivery_job_split_overflow(job);
     if (overflow)
         delivery_pool_add_first(connection->pool, overflow);
@@ -171,10 +168,42 @@ static struct destination_host *current_host(struct delivery_connection *connect
     return &connection->pool->hosts->hosts[connection->order[connection->order_at]];
 }
 
+/* Reports are about recipients' domains, and so not about relays. */
+static void count_session(const struct delivery_connection *connection, const char *failure)
+{
+    const struct delivery_pool *pool = connection->pool;
+    const struct delivery_security *security = &connection->security;
+    struct ip_address own;
+    bool has_own = connection->client && smtp_client_own_address(connection->client, &own);
+    struct tls_report_session session = {.domain = pool->route.domain,
+                                         .policy = security->policy,
+                                         .sts = pool->sts_policy,
+                                         .tlsa = security->tls.tlsa,
+                                         .failure = failure,
+                                         .host = connection->hop.host,
+                                         .address = &connection->hop.address,
+                                         .own_address = has_own ? &own : NULL};
+    if (pool->route.kind == CONFIG_ROUTE_MX && !pool->route.unpoliced)
+        tls_reports_count(pool->delivery->tls_reports, &session, timestamp_now_ms());
+}
+
+/* What would have been a failure had a policy been enforced that is being tested. */
+static const char *tested_failure(const struct delivery_connection *connection)
+{
+    const struct delivery_security *security = &connection->security;
+    const char *failure = smtp_client_tls_failure(connection->client);
+    bool checked = security->policy == TLS_REPORT_STS && security->tls.demand == SMTP_TLS_TRIED;
+    if (security->failure)
+        return security->failure;
+    return checked || !smtp_client_tls(connection->client) ? failure : NULL;
+}
+
 static void on_ready(void *argument)
 {
     struct delivery_connection *connection = argument;
     struct delivery_pool *pool = connection->pool;
+    if (!connection->without_tls && connection->security.tls.demand != SMTP_TLS_NEVER)
+        count_session(connection, tested_failure(connection));
     current_host(connection)->avoid_until = 0;
     list_remove(list_of(connection), connection);
     connection->ready = true;
@@ -197,15 +226,42 @@ static int connect_ms(const struct delivery_connection *connection)
 
 static void on_closed(void *argument, const struct smtp_client_result *result);
 
+static void note_unsafe(struct delivery_connection *connection, const char *reply)
+{
+    connection->unsafe++;
+    snprintf(connection->unsafe_reply, sizeof(connection->unsafe_reply), "%s", reply);
+    current_host(connection)->avoid_until = timestamp_monotonic_ms() + AVOID_MS;
+}
+
+/* False where nothing may be sent to the current host; that is noted then. */
+static bool may_connect(struct delivery_connection *connection)
+{
+    struct delivery_pool *pool = connection->pool;
+    struct destination_host *host = current_host(connection);
+    struct delivery_security *security = &connection->security;
+    int64_t now = timestamp_monotonic_ms();
+    snprintf(connection->hop.host, sizeof(connection->hop.host), "%s", host->name);
+    connection->hop.address = host->address;
+    connection->hop.port = host->port;
+    delivery_security_choose(&pool->route, pool->hosts, host, pool->sts_policy, pool->delivery->tls,
+                             security);
+    connection->hop.security = security->name;
+    if (security->tls.demand == SMTP_TLS_TRIED &&
+        (connection->without_tls || host->clear_until > now))
+        security->tls.demand = SMTP_TLS_NEVER;
+    if (security->refusal[0] == '\0')
+        return true;
+    log_info("delivery: %s", security->refusal);
+    count_session(connection, security->failure);
+    note_unsafe(connection, security->refusal);
+    return false;
+}
+
 static bool connect_current(struct delivery_connection *connection, struct error *error)
 {
     struct delivery *delivery = connection->pool->delivery;
     const struct scanner_config *config = delivery_config(delivery);
     const struct destination_host *host = current_host(connection);
-    bool in_clear = connection->without_tls || host->clear_until > timestamp_monotonic_ms();
-    snprintf(connection->hop.host, sizeof(connection->hop.host), "%s", host->name);
-    connection->hop.address = host->address;
-    connection->hop.port = host->port;
     struct smtp_client_options options = {
         .address = host->address,
         .port = host->port,
@@ -213,7 +269,9 @@ static bool connect_current(struct delivery_connection *connection, struct error
         .helo_name = config->host_name,
         .connect_ms = connect_ms(connection),
         .reply_ms = config->delivery.reply_seconds * 1000,
-        .tls = in_clear ? NULL : delivery->tls,
+        .security = connection->security.tls,
+        .user = connection->pool->route.user,
+        .password = connection->pool->route.password,
     };
     struct smtp_client_handler handler = {on_ready, on_done, on_closed, connection};
     connection->client = smtp_client_new(delivery->mta->base, &options, &handler, error);
@@ -232,6 +290,8 @@ static bool connect_any(struct delivery_connection *connection)
 {
     struct error error = {0};
     for (; connection->order_at < connection->order_count; connection->order_at++) {
+        if (!may_connect(connection))
+            continue;
         if (connect_current(connection, &error))
             return true;
         if (error.code == ERROR_LIMIT) {
@@ -255,6 +315,13 @@ static void give_up(struct delivery_connection *connection)
         delivery_pool_wait(pool);
         return;
     }
+    if (connection->unsafe > 0) {
+        char unsafe[SMTP_REPLY_SIZE];
+        snprintf(unsafe, sizeof(unsafe), "%s", connection->unsafe_reply);
+        delivery_connection_free(connection);
+        delivery_pool_unsafe(pool, unsafe);
+        return;
+    }
     bool relays = pool->route.kind == CONFIG_ROUTE_RELAY;
     bool silent = connection->silences > 0 && connection->silences == connection->order_count;
     char reply[SMTP_REPLY_SIZE];
@@ -275,6 +342,13 @@ static void give_up(struct delivery_connection *connection)
 static void note_failure(struct delivery_connection *connection,
                          const struct smtp_client_result *result)
 {
+    if (result->tls_failure)
+        count_session(connection, result->tls_failure);
+    if (result->end == SMTP_CLIENT_UNSAFE || result->end == SMTP_CLIENT_AUTH) {
+        log_info("delivery: %s", result->reason);
+        note_unsafe(connection, result->reason);
+        return;
+    }
     log_failure(connection, result->reason);
     current_host(connection)->avoid_until = timestamp_monotonic_ms() + AVOID_MS;
     if (result->end == SMTP_CLIENT_REFUSED) {
@@ -292,6 +366,7 @@ static void on_not_ready(struct delivery_connection *connection,
     if (result->end == SMTP_CLIENT_TLS && !connection->without_tls) {
         /* Better in clear than not at all: the peer's certificate would not have been checked. */
         log_failure(connection, "the TLS handshake failed; it is tried in clear");
+        count_session(connection, result->tls_failure);
         current_host(connection)->clear_until = timestamp_monotonic_ms() + IN_CLEAR_MS;
         connection->without_tls = true;
     } else {

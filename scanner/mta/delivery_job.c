@@ -1,6 +1,8 @@
 #include "scanner/mta/delivery_private.h"
 
+#include "common/timestamp.h"
 #include "common/utf8.h"
+#include "scanner/mta/bounce_protection.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -134,6 +136,17 @@ static void fill_recipients(struct delivery_job *job, bool utf8)
     }
 }
 
+/* Bounces of mail that local users send shall be known (bounce_protection.h); what reports tell the
+ * sender stays as it was. */
+static const char *sender_of(struct delivery_job *job)
+{
+    const struct queue_message *message = job->message;
+    bool tagged = message->direction == QUEUE_OUTBOUND &&
+                  bounce_tag(delivery_config(job->delivery), message->sender, timestamp_now_ms(),
+                             job->tagged_sender);
+    return tagged ? job->tagged_sender : message->sender;
+}
+
 bool delivery_job_prepare(struct delivery_job *job)
 {
     struct queue_message *message = job->message;
@@ -146,7 +159,7 @@ bool delivery_job_prepare(struct delivery_job *job)
         return false;
     transaction->utf8 = message->flags & QUEUE_FLAG_SMTPUTF8;
     fill_recipients(job, transaction->utf8);
-    transaction->sender = message->sender;
+    transaction->sender = sender_of(job);
     transaction->envelope_id = argument(message->envelope_id, false);
     transaction->return_full = message->flags & QUEUE_FLAG_RET_FULL;
     transaction->return_headers = message->flags & QUEUE_FLAG_RET_HDRS;

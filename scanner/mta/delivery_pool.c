@@ -32,6 +32,19 @@ static unsigned window_most(const struct delivery *delivery)
     return (unsigned)delivery_config(delivery)->delivery.max_connections;
 }
 
+/* The configuration that the route was made from may go before the destination does. */
+static void keep_credentials(struct delivery_pool *pool)
+{
+    if (!pool->route.user)
+        return;
+    pool->user = strdup(pool->route.user);
+    pool->password = strdup(pool->route.password ? pool->route.password : "");
+    if (!pool->user || !pool->password)
+        abort();
+    pool->route.user = pool->user;
+    pool->route.password = pool->password;
+}
+
 struct delivery_pool *delivery_pool_find(struct delivery *delivery,
                                          const struct destination_route *route)
 {
@@ -51,6 +64,7 @@ struct delivery_pool *delivery_pool_find(struct delivery *delivery,
     pool->delivery = delivery;
     pool->key = key;
     pool->route = *route;
+    keep_credentials(pool);
     pool->last = &pool->first;
     pool->window = WINDOW_START;
     pool->last_used = timestamp_monotonic_ms();
@@ -85,7 +99,10 @@ void delivery_pool_free(struct delivery_pool *pool)
     free_connections(pool->connecting);
     for (struct delivery_job *job; (job = delivery_pool_take(pool)) != NULL;)
         delivery_job_end(job);
-    free(pool->hosts);
+    destination_hosts_free(pool->hosts);
+    mta_sts_policy_drop(pool->sts_policy);
+    free(pool->user);
+    free(pool->password);
     free(pool->key);
     free(pool);
 }
@@ -145,15 +162,48 @@ static void carry_over(struct destination_hosts *to, const struct destination_ho
     }
 }
 
+static void hosts_are_known(struct delivery_pool *pool)
+{
+    pool->looking_up = false;
+    if (!pool->delivery->closing)
+        delivery_pool_pump(pool);
+}
+
+static void count_problem(struct delivery_pool *pool, const char *problem)
+{
+    struct tls_report_session session = {
+        .domain = pool->route.domain, .policy = TLS_REPORT_STS, .failure = problem};
+    tls_reports_count(pool->delivery->tls_reports, &session, timestamp_now_ms());
+}
+
+static void on_policy(void *argument, const struct mta_sts_answer *answer)
+{
+    struct delivery_pool *pool = argument;
+    mta_sts_policy_drop(pool->sts_policy);
+    pool->sts_policy = answer->policy ? mta_sts_policy_take(answer->policy) : NULL;
+    if (answer->expires < pool->hosts->expires)
+        pool->hosts->expires = answer->expires;
+    if (answer->problem)
+        count_problem(pool, answer->problem);
+    hosts_are_known(pool);
+}
+
 static void on_hosts(void *argument, struct destination_hosts *hosts)
 {
     struct delivery_pool *pool = argument;
-    pool->looking_up = false;
+    struct delivery *delivery = pool->delivery;
     carry_over(hosts, pool->hosts);
-    free(pool->hosts);
+    destination_hosts_free(pool->hosts);
     pool->hosts = hosts;
-    if (!pool->delivery->closing)
-        delivery_pool_pump(pool);
+    bool wanted = hosts->code == 0 && !delivery->closing &&
+                  delivery_security_wants_sts(delivery_config(delivery), &pool->route);
+    if (wanted) {
+        mta_sts_find(delivery->sts, pool->route.domain, on_policy, pool);
+        return;
+    }
+    mta_sts_policy_drop(pool->sts_policy);
+    pool->sts_policy = NULL;
+    hosts_are_known(pool);
 }
 
 /* Whether it is known where to connect to; else a lookup is under way, or those who wait failed. */
@@ -172,6 +222,55 @@ static bool has_hosts(struct delivery_pool *pool, int64_t now)
     return pool->hosts->code == 0;
 }
 
+/* --- how much at a time --- */
+
+/* A tenth of what a minute allows may begin at once. */
+static double allowance_most(int rate)
+{
+    return rate < 10 ? 1 : (double)rate / 10;
+}
+
+static int rate_of(const struct delivery_pool *pool)
+{
+    return delivery_config(pool->delivery)->delivery.messages_per_minute;
+}
+
+bool delivery_pool_may_send(struct delivery_pool *pool)
+{
+    int64_t now = timestamp_monotonic_ms();
+    int rate = rate_of(pool);
+    if (rate == 0)
+        return true;
+    double most = allowance_most(rate);
+    if (pool->allowance_at == 0)
+        pool->allowance = most;
+    else
+        pool->allowance += (double)(now - pool->allowance_at) * rate / 60000;
+    if (pool->allowance > most)
+        pool->allowance = most;
+    pool->allowance_at = now;
+    return pool->allowance >= 1;
+}
+
+void delivery_pool_spend(struct delivery_pool *pool)
+{
+    if (rate_of(pool) > 0)
+        pool->allowance -= 1;
+}
+
+void delivery_pool_widen(struct delivery_pool *pool)
+{
+    if (pool->window < window_most(pool->delivery))
+        pool->window++;
+}
+
+void delivery_pool_narrow(struct delivery_pool *pool)
+{
+    unsigned most = window_most(pool->delivery);
+    unsigned window = pool->window < most ? pool->window : most;
+    pool->window = window > 1 ? window / 2 : 1;
+}
+
 /* --- connections --- */
 
 static bool may_open(struct delivery_pool *pool, int64_t now)
@@ -179,7 +278,8 @@ static bool may_open(struct delivery_pool *pool, int64_t now)
     unsigned most = window_most(pool->delivery);
     unsigned window = pool->window < most ? pool->window : most;
     if (pool->waiting <= pool->connecting_count || pool->connections >= window ||
-        now < pool->open_after || pool->delivery->connections >= DELIVERY_CONNECTIONS)
+        !delivery_pool_may_send(pool) || now < pool->open_after ||
+        pool->delivery->connections >= DELIVERY_CONNECTIONS)
         return false;
     if (pool->connections == 0 && now < pool->left_alone_until) {
         fail_waiting(pool, 451, too_many_failures);
@@ -196,7 +296,7 @@ void delivery_pool_pump(struct delivery_pool *pool)
     pool->pumping = true;
     if (pool->first)
         pool->last_used = now;
-    while (pool->first && pool->idle)
+    while (pool->first && pool->idle && delivery_pool_may_send(pool))
         delivery_connection_use(pool->idle);
     while (pool->first && may_open(pool, now))
         delivery_connection_open(pool);
@@ -205,10 +305,11 @@ void delivery_pool_pump(struct delivery_pool *pool)
 
 static void leave_alone(struct delivery_pool *pool, int64_t now)
 {
+    char label[DOMAIN_SIZE + 8];
     int64_t wait = LEFT_ALONE_MS * (int64_t)(pool->failures - FAILURES_MOST + 1);
     pool->left_alone_until = now + (wait < LEFT_ALONE_MOST_MS ? wait : LEFT_ALONE_MOST_MS);
     log_warning("destination %s is left alone for a while: %u failed connections in a row",
-                pool->key, pool->failures);
+                destination_label(&pool->route, label), pool->failures);
 }
 
 void delivery_pool_wait(struct delivery_pool *pool)
@@ -216,10 +317,18 @@ void delivery_pool_wait(struct delivery_pool *pool)
     pool->open_after = timestamp_monotonic_ms() + REOPEN_MS;
 }
 
+void delivery_pool_unsafe(struct delivery_pool *pool, const char *reply)
+{
+    if (pool->connections > 0)
+        delivery_pool_wait(pool);
+    else
+        fail_waiting(pool, 451, reply);
+}
+
 void delivery_pool_unreachable(struct delivery_pool *pool, int code, const char *reply)
 {
     int64_t now = timestamp_monotonic_ms();
-    pool->window = pool->window > 1 ? pool->window / 2 : 1;
+    delivery_pool_narrow(pool);
     if (pool->connections > 0) { /* perhaps it takes no more than these */
         delivery_pool_wait(pool);
         return;

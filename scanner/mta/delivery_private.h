@@ -4,14 +4,19 @@
  *   delivery_pool.c        destinations: which job goes when, how many connections there are
  *   delivery_connection.c  one connection: host after host until one answers, then jobs
  *   delivery_result.c      what came out of a job: state, events, next attempt
+ *   delivery_security.c    what a connection to a host must show
  *   delivery_report.c      reports to the sender (bounces) */
 #ifndef GATEHOUSE_SCANNER_MTA_DELIVERY_PRIVATE_H
 #define GATEHOUSE_SCANNER_MTA_DELIVERY_PRIVATE_H
 
 #include "scanner/mta/delivery.h"
+#include "scanner/mta/delivery_security.h"
 #include "scanner/mta/destination.h"
+#include "scanner/mta/https_client.h"
+#include "scanner/mta/mta_sts.h"
 #include "scanner/mta/resolver.h"
 #include "scanner/mta/smtp_client.h"
+#include "scanner/mta/tls_report.h"
 
 #define DELIVERY_JOB_RECIPIENTS 100 /* every server takes as many (RFC 5321 section 4.5.3.1.8) */
 #define DELIVERY_CONNECTIONS 2000   /* in all */
@@ -21,11 +26,12 @@
 struct delivery_job {
     struct delivery_job *next;
     struct delivery *delivery;
-    struct queue_message *message; /* NULL: it was taken back from the line */
+    struct queue_message *message;                     /* NULL: it was taken back from the line */
     struct delivery_job *message_next, **message_link; /* in message->jobs */
     bool begun;                                        /* it is on the wire */
     unsigned repeats; /* begun again because a kept connection was gone */
     uint32_t capacity;
+    char tagged_sender[ADDRESS_SIZE];
     struct smtp_transaction transaction;
     uint32_t *indices; /* of the transaction's recipients in the message */
 };
@@ -36,6 +42,7 @@ struct delivery_hop {
     struct ip_address address;
     uint16_t port;
     char tls[SMTP_TLS_NAME_SIZE]; /* "" in clear */
+    const char *security;         /* that was demanded (delivery_security.h) */
 };
 
 struct delivery_connection {
@@ -51,8 +58,10 @@ struct delivery_connection {
     uint8_t order[DESTINATION_HOSTS]; /* while it connects */
     size_t order_count, order_at;
     /* How the hosts that were tried failed. */
-    size_t refusals, permanent_refusals, silences;
+    size_t refusals, permanent_refusals, silences, unsafe;
     char refusal[SMTP_REPLY_SIZE];
+    char unsafe_reply[SMTP_REPLY_SIZE]; /* of one that did not meet the demanded TLS, or AUTH */
+    struct delivery_security security;  /* of the current host */
 };
 
 /* A destination: its hosts, the jobs that wait for it, and its connections. */
@@ -63,6 +72,8 @@ struct delivery_pool {
     struct destination_route route;
     struct destination_hosts *hosts; /* NULL: not looked up yet */
     bool looking_up;
+    struct mta_sts_policy *sts_policy; /* NULL: none that counts */
+    char *user, *password;             /* the route's */
     struct delivery_job *first, **last;
     size_t waiting;
     struct delivery_job *gathered; /* the message that is being taken */
@@ -72,6 +83,8 @@ struct delivery_pool {
     unsigned window;   /* most connections at present */
     unsigned failures; /* in a row: no host was reached */
     bool pumping;
+    double allowance; /* messages that may begin now, where there is a limit */
+    int64_t allowance_at;
     int64_t open_after; /* monotonic milliseconds, as all that follow */
     int64_t left_alone_until;
     int64_t last_used;
@@ -81,6 +94,9 @@ struct delivery {
     struct mta *mta;
     struct resolver *resolver;
     SSL_CTX *tls;
+    struct https_client *https;
+    struct mta_sts *sts;
+    struct tls_reports *tls_reports;
     struct event *sweep_timer;
     struct delivery_pool *buckets[DELIVERY_BUCKETS];
     struct delivery_pool *pools;
@@ -119,6 +135,14 @@ struct delivery_job *delivery_pool_take(struct delivery_pool *pool);
 void delivery_pool_pump(struct delivery_pool *pool);
 /* Opens no further connection for a moment. */
 void delivery_pool_wait(struct delivery_pool *pool);
+/* Whether the limit of messages a minute lets one begin now; and one that begins. */
+bool delivery_pool_may_send(struct delivery_pool *pool);
+void delivery_pool_spend(struct delivery_pool *pool);
+/* Further and fewer connections at a time, after a success and after a failure. */
+void delivery_pool_widen(struct delivery_pool *pool);
+void delivery_pool_narrow(struct delivery_pool *pool);
+/* No host met the demanded security over one connection, which says nothing of their load. */
+void delivery_pool_unsafe(struct delivery_pool *pool, const char *reply);
 /* No host could be reached over one connection; `reply` is for those who wait. */
 void delivery_pool_unreachable(struct delivery_pool *pool, int code, const char *reply);
 void delivery_pool_free(struct delivery_pool *pool);

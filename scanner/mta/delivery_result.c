@@ -46,6 +46,7 @@ static void add_event(struct outcome *outcome, struct buffer *events, size_t at,
         .port = hop ? hop->port : 0,
         .reply = reply_of(&job->transaction.recipients[at]),
         .tls = hop && hop->tls[0] ? hop->tls : NULL,
+        .security = hop && hop->tls[0] ? hop->security : NULL,
         .next_attempt = next_attempt,
     };
     audit_delivery(events, &job->message->id, &event);

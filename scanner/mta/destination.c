@@ -10,7 +10,6 @@
 #include <strings.h>
 
 #define MX_NAMES 64        /* of a domain that are read */
-#define MX_NAMES_USED 16   /* the best of them, whose addresses are looked up */
 #define ADDRESSES_A_NAME 8 /* of a name that are kept */
 #define OWN_LISTENERS 64
 #define RELAY_LITERAL_MS (3600 * 1000)
@@ -25,8 +24,15 @@ struct lookup;
 struct lookup_name {
     struct lookup *lookup;
     char name[DOMAIN_SIZE];
-    unsigned preference;
+    unsigned relay, preference;
     uint16_t port;
+    bool secure; /* it came out of an answer that was validated, or out of the configuration */
+    char canonical[DOMAIN_SIZE];
+};
+
+struct lookup_relay {
+    struct lookup *lookup;
+    unsigned index;
 };
 
 struct lookup {
@@ -37,13 +43,23 @@ struct lookup {
     char own_name[DOMAIN_SIZE];
     size_t own_listener_count;
     struct config_listener own_listeners[OWN_LISTENERS];
-    bool implicit_mx;
+    bool implicit_mx, dane;
+    bool other_family; /* addresses were left out because of their family */
+    enum config_ip_preference ip_preference;
     unsigned pending;
     enum resolver_status worst;
     struct destination_hosts *hosts;
     size_t name_count;
     struct lookup_name names[MX_NAMES];
+    struct lookup_relay relays[DESTINATION_RELAYS];
 };
+
+void destination_hosts_free(struct destination_hosts *hosts)
+{
+    for (size_t i = 0; hosts && i < DESTINATION_NAMES; i++)
+        free(hosts->tlsa[i]);
+    free(hosts);
+}
 
 /* --- ends --- */
 
@@ -76,7 +92,7 @@ static void fail_without_addresses(struct lookup *lookup)
 {
     if (lookup->route.kind == CONFIG_ROUTE_RELAY)
         fail_text(lookup, destination_no_servers);
-    else if (!lookup->implicit_mx)
+    else if (!lookup->implicit_mx || lookup->other_family)
         fail_text(lookup, destination_no_mx);
     else if (lookup->worst == RESOLVER_NO_ANSWER)
         fail(lookup, 451, ".4.3", "the name servers give no answer for the domain ",
@@ -102,6 +118,12 @@ static void add_host(struct lookup *lookup, const struct lookup_name *name,
                      const struct ip_address *address)
 {
     struct destination_hosts *hosts = lookup->hosts;
+    bool v4 = ip_is_v4(address);
+    if ((lookup->ip_preference == CONFIG_IPV4_ONLY && !v4) ||
+        (lookup->ip_preference == CONFIG_IPV6_ONLY && v4)) {
+        lookup->other_family = true;
+        return;
+    }
     if (hosts->count == DESTINATION_HOSTS)
         return;
     struct destination_host *host = &hosts->hosts[hosts->count++];
@@ -109,6 +131,7 @@ static void add_host(struct lookup *lookup, const struct lookup_name *name,
     snprintf(host->name, sizeof(host->name), "%s", name->name);
     host->address = *address;
     host->port = name->port;
+    host->relay = name->relay;
     host->preference = name->preference;
     host->group = (unsigned)(name - lookup->names);
 }
@@ -175,6 +198,54 @@ static void done_one(struct lookup *lookup)
     finish(lookup);
 }
 
+/* --- TLSA records --- */
+
+static void find_tlsa(struct lookup_name *name, const char *base, resolver_callback callback)
+{
+    char owner[DOMAIN_SIZE + 16];
+    snprintf(owner, sizeof(owner), "_%u._tcp.%s", (unsigned)name->port, base);
+    name->lookup->pending++;
+    resolver_find_tlsa(name->lookup->resolver, owner, callback, name);
+}
+
+/* True where it is known now whether the name has records. */
+static bool take_tlsa(struct lookup_name *name, const struct resolver_answer *answer,
+                      const char *base)
+{
+    struct tlsa_record records[TLSA_RECORDS];
+    struct destination_hosts *hosts = name->lookup->hosts;
+    size_t group = (size_t)(name - name->lookup->names), count = 0;
+    expire_at(name->lookup, answer->expires);
+    if (answer->status == RESOLVER_NO_ANSWER)
+        hosts->dane[group] = DESTINATION_DANE_FAILED;
+    if (answer->status != RESOLVER_FOUND || !answer->secure)
+        return answer->status == RESOLVER_NO_ANSWER;
+    for (size_t i = 0; i < answer->count && count < TLSA_RECORDS; i++)
+        count +=
+            tlsa_read(answer->records[i].data, answer->records[i].data_length, &records[count]);
+    hosts->dane[group] = DESTINATION_DANE_FOUND;
+    hosts->tlsa[group] = tlsa_set_new(base, records, count);
+    return true;
+}
+
+static void on_tlsa(void *argument, const struct resolver_answer *answer)
+{
+    struct lookup_name *name = argument;
+    struct lookup *lookup = name->lookup;
+    take_tlsa(name, answer, name->name);
+    done_one(lookup);
+}
+
+/* A host that is an alias may have its records at either name (RFC 7672 section 2.2.2). */
+static void on_canonical_tlsa(void *argument, const struct resolver_answer *answer)
+{
+    struct lookup_name *name = argument;
+    struct lookup *lookup = name->lookup;
+    if (!take_tlsa(name, answer, name->canonical) && strcmp(name->canonical, name->name) != 0)
+        find_tlsa(name, name->name, on_tlsa);
+    done_one(lookup);
+}
+
 static void on_addresses(void *argument, const struct resolver_answer *answer)
 {
     struct lookup_name *name = argument;
@@ -184,18 +255,29 @@ static void on_addresses(void *argument, const struct resolver_answer *answer)
     for (size_t i = 0; i < answer->count && i < ADDRESSES_A_NAME; i++)
         add_host(lookup, name, &answer->records[i].address);
     expire_at(lookup, answer->expires);
+    if (lookup->dane && name->secure && answer->status == RESOLVER_FOUND && answer->secure) {
+        snprintf(name->canonical, sizeof(name->canonical), "%s", answer->canonical);
+        find_tlsa(name, name->canonical, on_canonical_tlsa);
+    }
     done_one(lookup);
 }
 
-static void add_name(struct lookup *lookup, const char *name, unsigned preference, uint16_t port)
+static void add_name(struct lookup *lookup, const struct lookup_name *name)
 {
     if (lookup->name_count == MX_NAMES)
         return;
     struct lookup_name *to = &lookup->names[lookup->name_count++];
+    *to = *name;
     to->lookup = lookup;
-    snprintf(to->name, sizeof(to->name), "%s", name);
-    to->preference = preference;
-    to->port = port;
+}
+
+static struct lookup_name name_of(const char *text, unsigned relay, unsigned preference,
+                                  uint16_t port, bool secure)
+{
+    struct lookup_name name = {
+        .relay = relay, .preference = preference, .port = port, .secure = secure};
+    snprintf(name.name, sizeof(name.name), "%s", text);
+    return name;
 }
 
 /* Ends the lookup where nothing has to be asked. */
@@ -220,7 +302,16 @@ static void find_addresses(struct lookup *lookup)
 static int by_preference(const void *a, const void *b)
 {
     const struct lookup_name *one = a, *other = b;
+    if (one->relay != other->relay)
+        return one->relay < other->relay ? -1 : 1;
     return (one->preference > other->preference) - (one->preference < other->preference);
+}
+
+static void keep_best_names(struct lookup *lookup)
+{
+    qsort(lookup->names, lookup->name_count, sizeof(lookup->names[0]), by_preference);
+    if (lookup->name_count > DESTINATION_NAMES)
+        lookup->name_count = DESTINATION_NAMES;
 }
 
 /* A host that finds itself in the list must leave out its own preference and all above it, else two
@@ -236,18 +327,18 @@ static bool drop_own(struct lookup *lookup)
     for (size_t i = 0; i < lookup->name_count; i++)
         if (lookup->names[i].preference < own)
             lookup->names[kept++] = lookup->names[i];
-    lookup->name_count = kept < MX_NAMES_USED ? kept : MX_NAMES_USED;
+    lookup->name_count = kept;
     return kept > 0;
 }
 
 static void start_mx_hosts(struct lookup *lookup)
 {
-    qsort(lookup->names, lookup->name_count, sizeof(lookup->names[0]), by_preference);
     if (!drop_own(lookup)) {
         fail_as_loop(lookup);
         finish(lookup);
         return;
     }
+    keep_best_names(lookup);
     find_addresses(lookup);
 }
 
@@ -256,12 +347,23 @@ static bool is_null_mx(const struct resolver_answer *answer)
     return answer->count == 1 && answer->records[0].name[0] == '\0';
 }
 
-static void add_mx_names(struct lookup *lookup, const struct resolver_answer *answer)
+static void add_mx_names(struct lookup *lookup, const struct resolver_answer *answer,
+                         unsigned relay, uint16_t port)
 {
-    for (size_t i = 0; i < answer->count; i++)
-        if (answer->records[i].name[0] != '\0')
-            add_name(lookup, answer->records[i].name, answer->records[i].preference,
-                     lookup->route.port);
+    for (size_t i = 0; i < answer->count; i++) {
+        const struct resolver_record *record = &answer->records[i];
+        struct lookup_name name =
+            name_of(record->name, relay, record->preference, port, answer->secure);
+        if (record->name[0] != '\0')
+            add_name(lookup, &name);
+    }
+}
+
+static void add_implicit_mx(struct lookup *lookup, const char *domain, unsigned relay,
+                            uint16_t port)
+{
+    struct lookup_name name = name_of(domain, relay, 0, port, true);
+    add_name(lookup, &name);
 }
 
 static void on_mx(void *argument, const struct resolver_answer *answer)
@@ -273,11 +375,11 @@ static void on_mx(void *argument, const struct resolver_answer *answer)
         if (is_null_mx(answer))
             fail(lookup, 556, ".1.10", "the domain ", " takes no mail (null MX)");
         else
-            add_mx_names(lookup, answer);
+            add_mx_names(lookup, answer, 0, lookup->route.port);
         break;
     case RESOLVER_NO_DATA:
         lookup->implicit_mx = true;
-        add_name(lookup, lookup->route.domain, 0, lookup->route.port);
+        add_implicit_mx(lookup, lookup->route.domain, 0, lookup->route.port);
         break;
     case RESOLVER_NO_NAME:
         fail(lookup, 550, ".1.2", "the domain ", " does not exist");
@@ -292,7 +394,56 @@ static void on_mx(void *argument, const struct resolver_answer *answer)
         start_mx_hosts(lookup);
 }
 
+/* --- relays --- */
+
+static void done_relay(struct lookup *lookup)
+{
+    if (--lookup->pending > 0)
+        return;
+    keep_best_names(lookup);
+    find_addresses(lookup);
+}
+
+/* A relay that is a domain: what is wrong with its MX records concerns us, and bounces no mail. */
+static void on_relay_mx(void *argument, const struct resolver_answer *answer)
+{
+    const struct lookup_relay *at = argument;
+    struct lookup *lookup = at->lookup;
+    const struct config_relay *relay = &lookup->route.relays[at->index];
+    expire_at(lookup, answer->expires);
+    if (answer->status == RESOLVER_FOUND)
+        add_mx_names(lookup, answer, at->index, relay->port);
+    else if (answer->status == RESOLVER_NO_DATA)
+        add_implicit_mx(lookup, relay->host, at->index, relay->port);
+    done_relay(lookup);
+}
+
+static void find_relays(struct lookup *lookup)
+{
+    struct ip_address address;
+    lookup->pending++;
+    for (size_t i = 0; i < lookup->route.relay_count; i++) {
+        const struct config_relay *relay = &lookup->route.relays[i];
+        lookup->relays[i] = (struct lookup_relay){lookup, (unsigned)i};
+        if (lookup->route.relays_have_mx && !ip_parse(relay->host, &address)) {
+            lookup->pending++;
+            resolver_find_mx(lookup->resolver, relay->host, on_relay_mx, &lookup->relays[i]);
+        } else {
+            add_implicit_mx(lookup, relay->host, (unsigned)i, relay->port);
+        }
+    }
+    done_relay(lookup);
+}
+
 /* --- start --- */
+
+static bool wants_dane(const struct config_delivery *delivery,
+                       const struct destination_route *route)
+{
+    return delivery->dane && delivery->dns_validates && !route->unpoliced &&
+           (route->tls == CONFIG_DELIVERY_TLS_OPPORTUNISTIC ||
+            route->tls == CONFIG_DELIVERY_TLS_REQUIRED);
+}
 
 void destination_find_hosts(struct resolver *resolver, const struct scanner_config *config,
                             const struct destination_route *route, destination_callback callback,
@@ -307,26 +458,28 @@ void destination_find_hosts(struct resolver *resolver, const struct scanner_conf
     lookup->argument = argument;
     lookup->route = *route;
     lookup->hosts = hosts;
+    lookup->dane = wants_dane(&config->delivery, route);
+    lookup->ip_preference = config->delivery.ip_preference;
+    hosts->share = route->share;
+    hosts->ipv4_first = config->delivery.ip_preference == CONFIG_IPV4_FIRST;
     hosts->expires = timestamp_monotonic_ms() + RELAY_LITERAL_MS;
     snprintf(lookup->own_name, sizeof(lookup->own_name), "%s", config->host_name);
     for (size_t i = 0; i < config->inbound.listener_count && i < OWN_LISTENERS; i++)
         lookup->own_listeners[lookup->own_listener_count++] = config->inbound.listeners[i];
-    if (route->kind == CONFIG_ROUTE_MX) {
+    if (route->kind == CONFIG_ROUTE_MX)
         resolver_find_mx(resolver, route->domain, on_mx, lookup);
-        return;
-    }
-    for (size_t i = 0; i < route->relay_count; i++)
-        add_name(lookup, route->relays[i].host, (unsigned)i, route->relays[i].port);
-    find_addresses(lookup);
+    else
+        find_relays(lookup);
 }
 
 /* --- order --- */
 
 struct rank {
     bool avoided;
+    uint32_t relay;
     unsigned preference;
     uint32_t group_draw;
-    bool is_v4;
+    bool other_family;
     uint32_t draw;
     uint8_t index;
 };
@@ -341,11 +494,13 @@ static int by_rank(const void *a, const void *b)
     const struct rank *one = a, *other = b;
     int order = compare(one->avoided, other->avoided);
     if (order == 0)
+        order = compare(one->relay, other->relay);
+    if (order == 0)
         order = compare(one->preference, other->preference);
     if (order == 0)
         order = compare(one->group_draw, other->group_draw);
     if (order == 0)
-        order = compare(one->is_v4, other->is_v4);
+        order = compare(one->other_family, other->other_family);
     return order != 0 ? order : compare(one->draw, other->draw);
 }
 
@@ -353,15 +508,18 @@ void destination_order(const struct destination_hosts *hosts, int64_t now,
                        uint8_t order[DESTINATION_HOSTS])
 {
     struct rank ranks[DESTINATION_HOSTS];
-    uint32_t group_draws[MX_NAMES_USED];
-    for (size_t i = 0; i < MX_NAMES_USED; i++)
+    uint32_t group_draws[DESTINATION_NAMES], relay_draws[DESTINATION_RELAYS];
+    for (size_t i = 0; i < DESTINATION_NAMES; i++)
         group_draws[i] = arc4random();
+    for (size_t i = 0; i < DESTINATION_RELAYS; i++)
+        relay_draws[i] = arc4random();
     for (size_t i = 0; i < hosts->count; i++) {
         const struct destination_host *host = &hosts->hosts[i];
         ranks[i] = (struct rank){.avoided = host->avoid_until > now,
+                                 .relay = hosts->share ? relay_draws[host->relay] : host->relay,
                                  .preference = host->preference,
                                  .group_draw = group_draws[host->group],
-                                 .is_v4 = ip_is_v4(&host->address),
+                                 .other_family = ip_is_v4(&host->address) != hosts->ipv4_first,
                                  .draw = arc4random(),
                                  .index = (uint8_t)i};
     }

@@ -1,6 +1,7 @@
 /* From a recipient to its route. */
 #include "scanner/mta/destination.h"
 
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,6 +39,10 @@ static void set_configured(struct destination_route *route, const struct config_
     route->relay_count =
         from->relay_count < DESTINATION_RELAYS ? from->relay_count : DESTINATION_RELAYS;
     memcpy(route->relays, from->relays, route->relay_count * sizeof(route->relays[0]));
+    route->share = from->share;
+    route->relays_have_mx = from->mx;
+    route->user = from->user;
+    route->password = from->password;
 }
 
 /* "[192.0.2.1]" and "[IPv6:2001:db8::1]" (RFC 5321 section 4.1.3) as the address's text. */
@@ -121,6 +126,13 @@ static const char *set_own(struct destination_route *route, const char *text, co
     return NULL;
 }
 
+static void set_empty(struct destination_route *route)
+{
+    memset(route, 0, offsetof(struct destination_route, relays));
+    route->share = route->relays_have_mx = route->unpoliced = false;
+    route->user = route->password = NULL;
+}
+
 const char *destination_find_route(const struct scanner_config *config,
                                    const struct queue_recipient *recipient,
                                    struct destination_route *route)
@@ -129,10 +141,8 @@ const char *destination_find_route(const struct scanner_config *config,
     char domain[DOMAIN_SIZE], literal[IP_TEXT_SIZE];
     bool is_literal = read_literal(text, literal);
     bool is_name = !is_literal && domain_normalise(text, true, domain) == NULL;
-    route->by_administrator = false;
-    route->relay_count = 0;
-    route->port = 0;
-    route->domain[0] = '\0';
+    set_empty(route);
+    route->tls = is_name ? config_find_tls(config, domain) : config->delivery.tls;
     bool own_is_mx = recipient->route && strcasecmp(recipient->route, "mx") == 0;
     if (recipient->route && (is_name || !own_is_mx))
         return set_own(route, recipient->route, domain);
@@ -143,7 +153,10 @@ const char *destination_find_route(const struct scanner_config *config,
     if (is_literal)
         return NULL;
     const struct config_domain *local = config_find_domain(config, domain);
-    set_configured(route, local ? &local->route : &config->default_route, domain);
+    const struct config_route *from = local ? &local->route : &config->default_route;
+    set_configured(route, from, domain);
+    if (from->tls != CONFIG_DELIVERY_TLS_INHERIT)
+        route->tls = from->tls;
     return NULL;
 }
 
@@ -160,11 +173,27 @@ const char *destination_check_route(const char *text)
 char *destination_key(const struct destination_route *route)
 {
     struct buffer key = BUFFER_INIT;
-    buffer_add_text(&key, route->by_administrator ? "own " : "");
+    buffer_add_format(&key, "%s%s%s%s %s ", route->by_administrator ? "own " : "",
+                      route->share ? "share " : "", route->relays_have_mx ? "domains " : "",
+                      config_delivery_tls_name(route->tls), route->unpoliced ? "unpoliced" : "");
+    if (route->user)
+        buffer_add_format(&key, "%zu:%s%zu:%s ", strlen(route->user), route->user,
+                          strlen(route->password ? route->password : ""),
+                          route->password ? route->password : "");
     if (route->kind == CONFIG_ROUTE_MX)
         buffer_add_format(&key, "mx %s %u", route->domain, (unsigned)route->port);
     for (size_t i = 0; i < route->relay_count; i++)
         buffer_add_format(&key, "%s%s %u", i > 0 ? "," : "relay ", route->relays[i].host,
                           (unsigned)route->relays[i].port);
     return buffer_take(&key);
+}
+
+const char *destination_label(const struct destination_route *route, char text[DOMAIN_SIZE + 8])
+{
+    if (route->kind == CONFIG_ROUTE_MX)
+        snprintf(text, DOMAIN_SIZE + 8, "%s", route->domain);
+    else
+        snprintf(text, DOMAIN_SIZE + 8, "%s:%u", route->relays[0].host,
+                 (unsigned)route->relays[0].port);
+    return text;
 }

@@ -19,6 +19,10 @@
 #define QUERY_MS 2500 /* for the first of the tries; c-ares doubles it */
 #define QUERY_TRIES 3
 #define EDNS_BYTES 1232
+#define HEADER_BYTES 12
+#define AD_BIT 0x20 /* in the fourth byte of the header */
+
+enum kind { KIND_ADDRESSES, KIND_MX, KIND_TLSA, KIND_TEXT };
 
 /* A socket of c-ares that the loop watches. */
 struct watch {
@@ -39,13 +43,13 @@ struct entry {
     struct resolver *resolver;
     struct entry *hash_next;
     struct entry *older, *newer; /* by last use */
-    bool is_mx;
+    enum kind kind;
     unsigned pending; /* queries under way; the entry stays */
     struct waiter *waiters, **waiters_end;
     struct resolver_answer *answer; /* NULL: none yet */
     /* Gathered while pending: */
     struct resolver_found *found;
-    bool no_name, no_answer;
+    bool no_name, no_answer, insecure;
     uint32_t absence_ttl;
     char name[];
 };
@@ -216,9 +220,9 @@ bool resolver_set_servers(struct resolver *resolver, const struct ip_address *se
 
 /* --- cache --- */
 
-static struct entry **bucket_of(struct resolver *resolver, const char *name, bool is_mx)
+static struct entry **bucket_of(struct resolver *resolver, const char *name, enum kind kind)
 {
-    uint32_t hash = is_mx ? 2166136261u : 2166136263u; /* FNV-1a */
+    uint32_t hash = 2166136261u + (uint32_t)kind; /* FNV-1a */
     for (; *name; name++)
         hash = (hash ^ (unsigned char)*name) * 16777619u;
     return &resolver->buckets[(hash ^ hash >> 16) & (CACHE_BUCKETS - 1)];
@@ -238,16 +242,24 @@ static void use_link(struct resolver *resolver, struct entry *entry)
     resolver->newest = entry;
 }
 
+static void found_free(struct entry *entry)
+{
+    if (entry->found)
+        buffer_free(&entry->found->data);
+    free(entry->found);
+    entry->found = NULL;
+}
+
 static void entry_free(struct entry *entry)
 {
     free(entry->answer);
-    free(entry->found);
+    found_free(entry);
     free(entry);
 }
 
 static void entry_drop(struct resolver *resolver, struct entry *entry)
 {
-    struct entry **link = bucket_of(resolver, entry->name, entry->is_mx);
+    struct entry **link = bucket_of(resolver, entry->name, entry->kind);
     while (*link != entry)
         link = &(*link)->hash_next;
     *link = entry->hash_next;
@@ -267,11 +279,11 @@ static void make_room(struct resolver *resolver)
     }
 }
 
-static struct entry *entry_of(struct resolver *resolver, const char *name, bool is_mx)
+static struct entry *entry_of(struct resolver *resolver, const char *name, enum kind kind)
 {
-    struct entry **bucket = bucket_of(resolver, name, is_mx);
+    struct entry **bucket = bucket_of(resolver, name, kind);
     for (struct entry *entry = *bucket; entry; entry = entry->hash_next) {
-        if (entry->is_mx != is_mx || strcmp(entry->name, name) != 0)
+        if (entry->kind != kind || strcmp(entry->name, name) != 0)
             continue;
         use_unlink(resolver, entry);
         use_link(resolver, entry);
@@ -283,7 +295,7 @@ static struct entry *entry_of(struct resolver *resolver, const char *name, bool 
         abort();
     memcpy(entry->name, name, strlen(name) + 1);
     entry->resolver = resolver;
-    entry->is_mx = is_mx;
+    entry->kind = kind;
     entry->waiters_end = &entry->waiters;
     entry->hash_next = *bucket;
     *bucket = entry;
@@ -321,14 +333,25 @@ static uint32_t ttl_of(const struct entry *entry, enum resolver_status status)
 
 static struct resolver_answer *make_answer(const struct entry *entry)
 {
-    size_t count = entry->found->count;
-    struct resolver_answer *answer = malloc(sizeof(*answer) + count * sizeof(answer->records[0]));
+    const struct resolver_found *found = entry->found;
+    size_t count = found->count;
+    size_t records = count * sizeof(found->records[0]);
+    struct resolver_answer *answer = malloc(sizeof(*answer) + records + found->data.length);
     if (!answer)
         abort();
     answer->status = status_of(entry);
+    answer->secure = !entry->insecure && !entry->no_answer;
+    snprintf(answer->canonical, sizeof(answer->canonical), "%s",
+             found->canonical[0] ? found->canonical : entry->name);
     answer->expires = timestamp_monotonic_ms() + 1000 * (int64_t)ttl_of(entry, answer->status);
     answer->count = count;
-    memcpy(answer->records, entry->found->records, count * sizeof(answer->records[0]));
+    memcpy(answer->records, found->records, records);
+    unsigned char *data = (unsigned char *)answer->records + records;
+    memcpy(data, buffer_text(&found->data), found->data.length);
+    for (size_t i = 0; i < count; i++) {
+        answer->records[i].data = data;
+        data += answer->records[i].data_length;
+    }
     return answer;
 }
 
@@ -344,8 +367,7 @@ static void finish(struct entry *entry)
     struct waiter *waiter = entry->waiters;
     free(entry->answer);
     entry->answer = make_answer(entry);
-    free(entry->found);
-    entry->found = NULL;
+    found_free(entry);
     entry->waiters = NULL;
     entry->waiters_end = &entry->waiters;
     entry->pending = 1; /* stays while the waiters are called */
@@ -359,16 +381,17 @@ static void finish(struct entry *entry)
     release(entry);
 }
 
+/* What the header of an answer says. */
 static void note(struct entry *entry, int type, int status, const unsigned char *answer,
                  size_t length)
 {
-    switch (status) {
-    case ARES_SUCCESS:
+    int code = status == ARES_SUCCESS && length >= HEADER_BYTES ? answer[3] & 0x0f : ns_r_servfail;
+    entry->insecure |= code == ns_r_servfail || !(answer[3] & AD_BIT);
+    switch (code) {
+    case ns_r_noerror:
+    case ns_r_nxdomain:
+        entry->no_name = entry->no_name || code == ns_r_nxdomain;
         resolver_parse(answer, length, type, entry->found);
-        break;
-    case ARES_ENODATA:
-    case ARES_ENOTFOUND:
-        entry->no_name = entry->no_name || status == ARES_ENOTFOUND;
         entry->absence_ttl =
             at_most(entry->absence_ttl, resolver_parse_absence(answer, length, TTL_ABSENT_LONGEST));
         break;
@@ -406,7 +429,17 @@ static void send_query(struct entry *entry, int type)
     query->entry = entry;
     query->type = type;
     entry->pending++;
-    ares_query(entry->resolver->channel, entry->name, ns_c_in, type, on_answer, query);
+    unsigned char *packet = NULL;
+    int length = 0;
+    int result = ares_create_query(entry->name, ns_c_in, type, (unsigned short)arc4random(), 1,
+                                   &packet, &length, EDNS_BYTES);
+    if (result != ARES_SUCCESS) {
+        on_answer(query, result, 0, NULL, 0);
+        return;
+    }
+    packet[3] |= AD_BIT;
+    ares_send(entry->resolver->channel, packet, length, on_answer, query);
+    ares_free_string(packet);
 }
 
 static void take_host(struct entry *entry, int family)
@@ -431,6 +464,24 @@ static void take_host(struct entry *entry, int family)
     ares_free_hostent(host);
 }
 
+static void send_queries(struct entry *entry)
+{
+    switch (entry->kind) {
+    case KIND_MX:
+        send_query(entry, ns_t_mx);
+        break;
+    case KIND_TLSA:
+        send_query(entry, RESOLVER_TYPE_TLSA);
+        break;
+    case KIND_TEXT:
+        send_query(entry, ns_t_txt);
+        break;
+    default:
+        send_query(entry, ns_t_aaaa);
+        send_query(entry, ns_t_a);
+    }
+}
+
 static void begin(struct entry *entry)
 {
     entry->found = calloc(1, sizeof(*entry->found));
@@ -438,32 +489,28 @@ static void begin(struct entry *entry)
         abort();
     entry->found->ttl = UINT32_MAX;
     entry->absence_ttl = TTL_ABSENT_LONGEST;
-    entry->no_name = entry->no_answer = false;
-    if (!entry->is_mx) {
+    entry->no_name = entry->no_answer = entry->insecure = false;
+    if (entry->kind == KIND_ADDRESSES) {
         take_host(entry, AF_INET6);
         take_host(entry, AF_INET);
     }
     if (entry->found->count > 0) {
+        entry->insecure = true;
         finish(entry);
         return;
     }
     entry->pending++; /* so that an answer at once does not finish it before all was asked */
-    if (entry->is_mx) {
-        send_query(entry, ns_t_mx);
-    } else {
-        send_query(entry, ns_t_aaaa);
-        send_query(entry, ns_t_a);
-    }
+    send_queries(entry);
     if (--entry->pending == 0)
         finish(entry);
     else
         arm_timer(entry->resolver);
 }
 
-static void find(struct resolver *resolver, const char *name, bool is_mx,
+static void find(struct resolver *resolver, const char *name, enum kind kind,
                  resolver_callback callback, void *argument)
 {
-    struct entry *entry = entry_of(resolver, name, is_mx);
+    struct entry *entry = entry_of(resolver, name, kind);
     if (entry->answer && (timestamp_monotonic_ms() < entry->answer->expires)) {
         entry->pending++;
         callback(argument, entry->answer);
@@ -484,13 +531,25 @@ static void find(struct resolver *resolver, const char *name, bool is_mx,
 void resolver_find_mx(struct resolver *resolver, const char *name, resolver_callback callback,
                       void *argument)
 {
-    find(resolver, name, true, callback, argument);
+    find(resolver, name, KIND_MX, callback, argument);
 }
 
 void resolver_find_addresses(struct resolver *resolver, const char *name,
                              resolver_callback callback, void *argument)
 {
-    find(resolver, name, false, callback, argument);
+    find(resolver, name, KIND_ADDRESSES, callback, argument);
+}
+
+void resolver_find_tlsa(struct resolver *resolver, const char *name, resolver_callback callback,
+                        void *argument)
+{
+    find(resolver, name, KIND_TLSA, callback, argument);
+}
+
+void resolver_find_text(struct resolver *resolver, const char *name, resolver_callback callback,
+                        void *argument)
+{
+    find(resolver, name, KIND_TEXT, callback, argument);
 }
 
 /* --- life --- */

@@ -95,6 +95,44 @@ static bool take_address(const struct record *record, struct resolver_record *to
     return true;
 }
 
+static bool take_tlsa(const struct record *record, struct resolver_record *to, struct buffer *data)
+{
+    to->data_length = record->data_length;
+    return record->data_length >= 4 && buffer_add(data, record->data, record->data_length);
+}
+
+/* The strings of a record are one text (RFC 8461 section 3.1 and others). */
+static bool take_text(const struct record *record, struct resolver_record *to, struct buffer *data)
+{
+    size_t before = data->length;
+    for (size_t at = 0; at < record->data_length;) {
+        size_t length = record->data[at++];
+        if (length > record->data_length - at ||
+            (length > 0 && !buffer_add(data, record->data + at, length))) {
+            data->length = before;
+            return false;
+        }
+        at += length;
+    }
+    to->data_length = data->length - before;
+    return true;
+}
+
+static bool take_data(const struct reader *reader, const struct record *record,
+                      struct resolver_record *to, struct buffer *data)
+{
+    switch (record->type) {
+    case ns_t_mx:
+        return take_mx(reader, record, to);
+    case ns_t_txt:
+        return take_text(record, to, data);
+    case RESOLVER_TYPE_TLSA:
+        return take_tlsa(record, to, data);
+    default:
+        return take_address(record, to);
+    }
+}
+
 static void lower_ttl(struct resolver_found *found, uint32_t ttl)
 {
     if (ttl < found->ttl)
@@ -108,7 +146,7 @@ static void take(const struct reader *reader, const struct record *record,
     if (found->count == RESOLVER_RECORDS)
         return;
     memset(to, 0, sizeof(*to));
-    if (record->type == ns_t_mx ? take_mx(reader, record, to) : take_address(record, to)) {
+    if (take_data(reader, record, to, &found->data)) {
         found->count++;
         lower_ttl(found, record->ttl);
     }
@@ -148,7 +186,9 @@ void resolver_parse(const unsigned char *answer, size_t length, int type,
         return;
     for (int links = 0; links <= CNAME_CHAIN; links++)
         if (!walk(answer, length, type, owner, found))
-            return;
+            break;
+    if (domain_normalise(owner, false, found->canonical) != NULL)
+        found->canonical[0] = '\0';
 }
 
 uint32_t resolver_parse_absence(const unsigned char *answer, size_t length, uint32_t fallback)

@@ -1,12 +1,14 @@
 #include "scanner/mta/smtp_client_private.h"
 
 #include "common/timestamp.h"
+#include "scanner/mta/smtp_client_tls.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/socket.h>
 
 #define QUIT_MS 5000 /* for the peer's answer to QUIT */
 
@@ -37,7 +39,7 @@ static void destroy(struct smtp_client *client)
     smtp_stream_close(&client->stream);
     if (client->timer)
         event_free(client->timer);
-    SSL_CTX_free(client->tls);
+    SSL_CTX_free(client->security.context);
     free(client);
 }
 
@@ -71,10 +73,12 @@ void smtp_client_end(struct smtp_client *client, enum smtp_client_end end, int c
         client->handler.done(client->handler.argument, transaction);
     }
     if (!client->dead)
-        client->handler.closed(
-            client->handler.argument,
-            &(struct smtp_client_result){
-                .end = end, .was_ready = client->was_ready, .code = code, .reason = reason});
+        client->handler.closed(client->handler.argument,
+                               &(struct smtp_client_result){.end = end,
+                                                            .was_ready = client->was_ready,
+                                                            .code = code,
+                                                            .reason = reason,
+                                                            .tls_failure = client->tls_failure});
 }
 
 static void end_lost(struct smtp_client *client)
@@ -101,10 +105,11 @@ static const char *timeout_reason(enum smtp_client_stage stage)
 
 /* --- greeting --- */
 
-static void say(struct smtp_client *client, enum smtp_client_stage stage, const char *verb,
-                const char *argument)
+void smtp_client_say(struct smtp_client *client, enum smtp_client_stage stage, const char *verb,
+                     const char *argument)
 {
-    buffer_add_format(&client->stream.output, "%s%s%s\r\n", verb, *argument ? " " : "", argument);
+    buffer_add_format(&client->stream.output, "%s%s%s\r\n", verb, *verb && *argument ? " " : "",
+                      argument);
     client->stage = stage;
     smtp_client_set_deadline(client, client->reply_ms);
 }
@@ -112,7 +117,7 @@ static void say(struct smtp_client *client, enum smtp_client_stage stage, const 
 static void say_ehlo(struct smtp_client *client)
 {
     memset(&client->extensions, 0, sizeof(client->extensions));
-    say(client, STAGE_EHLO, "EHLO", client->helo_name);
+    smtp_client_say(client, STAGE_EHLO, "EHLO", client->helo_name);
 }
 
 static bool is_keyword(const char *line, size_t length, const char *keyword)
@@ -130,6 +135,20 @@ static uint64_t number_at(const char *text, size_t length)
     return number;
 }
 
+static void note_mechanisms(struct smtp_extensions *extensions, const char *line, size_t length)
+{
+    for (size_t at = 0; at < length;) {
+        size_t end = at;
+        while (end < length && line[end] != ' ')
+            end++;
+        if (end - at == 5 && strncasecmp(line + at, "PLAIN", 5) == 0)
+            extensions->auth_plain = true;
+        if (end - at == 5 && strncasecmp(line + at, "LOGIN", 5) == 0)
+            extensions->auth_login = true;
+        at = end + 1;
+    }
+}
+
 static void note_extension(struct smtp_extensions *extensions, const char *line, size_t length)
 {
     if (is_keyword(line, length, "PIPELINING"))
@@ -142,6 +161,10 @@ static void note_extension(struct smtp_extensions *extensions, const char *line,
         extensions->dsn = true;
     else if (is_keyword(line, length, "STARTTLS"))
         extensions->starttls = true;
+    else if (is_keyword(line, length, "CHUNKING"))
+        extensions->chunking = true;
+    else if (is_keyword(line, length, "AUTH"))
+        note_mechanisms(extensions, line, length);
     else if (is_keyword(line, length, "SIZE")) {
         extensions->size = true;
         extensions->size_limit = length > 5 ? number_at(line + 5, length - 5) : 0;
@@ -154,30 +177,80 @@ void smtp_client_idle(struct smtp_client *client)
     client->deadline = 0;
 }
 
-static void become_ready(struct smtp_client *client)
+void smtp_client_become_ready(struct smtp_client *client)
 {
     client->was_ready = true;
     smtp_client_idle(client);
     client->handler.ready(client->handler.argument);
 }
 
+/* The demanded TLS cannot be had: nothing is sent. */
+static void end_unsafe(struct smtp_client *client, const char *failure, const char *status,
+                       const char *before, const char *after)
+{
+    client->tls_failure = failure;
+    snprintf(client->problem, sizeof(client->problem), "451 %s [internal] %s%s%s", status, before,
+             client->host, after);
+    smtp_client_end(client, SMTP_CLIENT_UNSAFE, 451, client->problem);
+}
+
+static void go_on_in_clear(struct smtp_client *client, const char *failure, const char *problem)
+{
+    if (client->security.demand >= SMTP_TLS_REQUIRED) {
+        end_unsafe(client, failure, "4.7.4", "", problem);
+        return;
+    }
+    if (client->security.demand == SMTP_TLS_TRIED)
+        client->tls_failure = failure;
+    if (client->user)
+        smtp_client_auth_start(client);
+    else
+        smtp_client_become_ready(client);
+}
+
+static void on_greeted(struct smtp_client *client)
+{
+    if (client->stream.ssl && client->user)
+        smtp_client_auth_start(client);
+    else if (client->stream.ssl)
+        smtp_client_become_ready(client);
+    else if (client->extensions.starttls && client->security.demand != SMTP_TLS_NEVER)
+        smtp_client_say(client, STAGE_STARTTLS, "STARTTLS", "");
+    else
+        go_on_in_clear(client, "starttls-not-supported", " does not offer TLS (STARTTLS)");
+}
+
 static void on_ehlo(struct smtp_client *client)
 {
     bool accepted = client->reply.code / 100 == 2;
     if (!accepted && client->reply.code / 100 == 5 && client->stage == STAGE_EHLO)
-        say(client, STAGE_HELO, "HELO", client->helo_name);
+        smtp_client_say(client, STAGE_HELO, "HELO", client->helo_name);
     else if (!accepted)
         end_refused(client);
-    else if (client->extensions.starttls && client->tls && !client->stream.ssl)
-        say(client, STAGE_STARTTLS, "STARTTLS", "");
     else
-        become_ready(client);
+        on_greeted(client);
+}
+
+/* With SMTP_TLS_TRIED the caller may come again and speak in clear. */
+static void end_without_tls(struct smtp_client *client)
+{
+    char reason[SMTP_REPLY_SIZE] = "", after[SMTP_REPLY_SIZE + 24];
+    const char *failure = client->stream.ssl ? smtp_tls_failure(client->stream.ssl, reason) : NULL;
+    bool distrusted = failure && client->security.demand >= SMTP_TLS_VERIFIED;
+    client->tls_failure = distrusted ? failure : "validation-failure";
+    snprintf(after, sizeof(after), " is not trusted: %s", reason);
+    if (client->security.demand == SMTP_TLS_TRIED)
+        smtp_client_end(client, SMTP_CLIENT_TLS, 0, "the TLS handshake failed");
+    else if (distrusted)
+        end_unsafe(client, failure, "4.7.5", "the certificate of ", after);
+    else
+        end_unsafe(client, client->tls_failure, "4.7.5", "the TLS handshake with ", " failed");
 }
 
 static void on_starttls(struct smtp_client *client)
 {
     if (client->reply.code != 220) {
-        become_ready(client); /* it does not want TLS now */
+        go_on_in_clear(client, "starttls-not-supported", " refuses TLS (STARTTLS) at this time");
         return;
     }
     /* Whatever came in clear behind this reply is somebody else's. */
@@ -185,8 +258,9 @@ static void on_starttls(struct smtp_client *client)
         smtp_client_end(client, SMTP_CLIENT_PROTOCOL, 0, "text in clear after STARTTLS");
         return;
     }
-    if (!smtp_stream_start_tls(&client->stream, client->tls, client->host)) {
-        smtp_client_end(client, SMTP_CLIENT_TLS, 0, "the TLS handshake could not begin");
+    SSL *ssl = smtp_tls_new(&client->security, client->host);
+    if (!ssl || !smtp_stream_start_tls(&client->stream, ssl)) {
+        end_without_tls(client);
         return;
     }
     client->stage = STAGE_HANDSHAKE;
@@ -209,6 +283,11 @@ static void on_reply(struct smtp_client *client)
     case STAGE_STARTTLS:
         on_starttls(client);
         break;
+    case STAGE_AUTH:
+    case STAGE_AUTH_USER:
+    case STAGE_AUTH_PASSWORD:
+        smtp_client_auth_reply(client);
+        break;
     case STAGE_TRANSACTION:
         smtp_transaction_reply(client);
         break;
@@ -225,7 +304,8 @@ static void on_reply(struct smtp_client *client)
 static bool is_early(const struct smtp_client *client)
 {
     bool unsent = client->stream.output_sent == 0 && smtp_stream_waiting(&client->stream) > 0;
-    bool in_content = client->stage == STAGE_TRANSACTION && client->replied.step == STEP_CONTENT;
+    bool in_content = client->stage == STAGE_TRANSACTION &&
+                      (client->replied.step == STEP_CONTENT || client->replied.step == STEP_CHUNKS);
     return unsent && !in_content && client->stage != STAGE_QUIT && client->reply.code != 421;
 }
 
@@ -259,10 +339,20 @@ static void take_lines(struct smtp_client *client)
         smtp_client_end(client, SMTP_CLIENT_PROTOCOL, 0, "a line of the answer is too long");
 }
 
+static void note_own_address(struct smtp_client *client)
+{
+    struct sockaddr_storage own;
+    socklen_t length = sizeof(own);
+    client->has_own_address =
+        getsockname(client->stream.fd, (struct sockaddr *)&own, &length) == 0 &&
+        ip_from_sockaddr((struct sockaddr *)&own, &client->own_address, NULL);
+}
+
 static void on_connected(struct smtp_client *client)
 {
     switch (smtp_stream_connected(&client->stream)) {
     case SMTP_STREAM_DONE:
+        note_own_address(client);
         client->stage = STAGE_GREETING;
         smtp_client_set_deadline(client, client->reply_ms);
         break;
@@ -275,22 +365,26 @@ static void on_connected(struct smtp_client *client)
 
 static void on_handshake(struct smtp_client *client)
 {
+    char reason[SMTP_REPLY_SIZE];
     switch (smtp_stream_handshake(&client->stream)) {
     case SMTP_STREAM_DONE:
         snprintf(client->tls_name, sizeof(client->tls_name), "%s %s",
                  SSL_get_version(client->stream.ssl), SSL_get_cipher_name(client->stream.ssl));
+        client->tls_failure = smtp_tls_failure(client->stream.ssl, reason);
         say_ehlo(client);
         break;
     case SMTP_STREAM_WAIT:
         break;
     default:
-        smtp_client_end(client, SMTP_CLIENT_TLS, 0, "the TLS handshake failed");
+        end_without_tls(client);
     }
 }
 
 /* Writes what there is, and content as long as the peer takes it. */
 static void flush(struct smtp_client *client)
 {
+    if (smtp_transaction_has_content(client)) /* a chunk that goes with its commands */
+        smtp_transaction_feed(client);
     while (client->stage != STAGE_CLOSED && client->stage > STAGE_CONNECT) {
         size_t before = smtp_stream_waiting(&client->stream);
         enum smtp_stream_result result = smtp_stream_flush(&client->stream);
@@ -387,6 +481,12 @@ static void copy_name(char *to, const char *name)
     snprintf(to, DOMAIN_SIZE, "%s", name);
 }
 
+static bool is_loopback(const struct ip_address *address)
+{
+    static const uint8_t v6[16] = {[15] = 1};
+    return ip_is_v4(address) ? address->bytes[12] == 127 : memcmp(address->bytes, v6, 16) == 0;
+}
+
 struct smtp_client *smtp_client_new(struct event_base *base,
                                     const struct smtp_client_options *options,
                                     const struct smtp_client_handler *handler, struct error *error)
@@ -401,8 +501,14 @@ struct smtp_client *smtp_client_new(struct event_base *base,
     client->stream.fd = -1;
     copy_name(client->host, options->host);
     copy_name(client->helo_name, options->helo_name);
-    if (options->tls && SSL_CTX_up_ref(options->tls))
-        client->tls = options->tls;
+    client->security = options->security;
+    if (client->security.demand != SMTP_TLS_NEVER)
+        SSL_CTX_up_ref(client->security.context);
+    else
+        client->security.context = NULL;
+    client->user = options->user;
+    client->password = options->password ? options->password : "";
+    client->is_loopback = is_loopback(&options->address);
     client->timer = evtimer_new(base, on_timer, client);
     if (!client->timer || !smtp_stream_open(&client->stream, base, &options->address, options->port,
                                             on_event, client, error)) {
@@ -431,7 +537,7 @@ void smtp_client_send(struct smtp_client *client, struct smtp_transaction *trans
 
 void smtp_client_quit(struct smtp_client *client)
 {
-    say(client, STAGE_QUIT, "QUIT", "");
+    smtp_client_say(client, STAGE_QUIT, "QUIT", "");
     smtp_client_set_deadline(client, QUIT_MS);
     flush_soon(client);
 }
@@ -439,6 +545,17 @@ void smtp_client_quit(struct smtp_client *client)
 const char *smtp_client_tls(const struct smtp_client *client)
 {
     return client->tls_name[0] ? client->tls_name : NULL;
+}
+
+const char *smtp_client_tls_failure(const struct smtp_client *client)
+{
+    return client->tls_failure;
+}
+
+bool smtp_client_own_address(const struct smtp_client *client, struct ip_address *address)
+{
+    *address = client->own_address;
+    return client->has_own_address;
 }
 
 unsigned smtp_client_transactions(const struct smtp_client *client)

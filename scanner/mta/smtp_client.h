@@ -1,8 +1,9 @@
 /* One SMTP connection to a next hop (RFC 5321), for any number of transactions one after the other.
  *
- * It connects, greets (EHLO, else HELO), takes up STARTTLS where the peer has it, and sends each
- * transaction as one group of commands where the peer has PIPELINING (RFC 2920). Everything that
- * the peer sends is bounded in length and time.
+ * It connects, greets (EHLO, else HELO), takes up STARTTLS as demanded, signs in (AUTH), and sends
+ * each transaction as one group of commands where the peer has PIPELINING (RFC 2920), its content
+ * in chunks where the peer has CHUNKING (RFC 3030). Everything that the peer sends is bounded in
+ * length and time.
  *
  * A body with bytes above 127 goes to a peer without 8BITMIME as it is (without BODY=): every such
  * peer in use passes them on, while a conversion would break signatures (DKIM, S/MIME) and a bounce
@@ -15,6 +16,7 @@
 #include "common/address.h"
 #include "common/error.h"
 #include "common/ip.h"
+#include "scanner/mta/tlsa.h"
 
 #include <event2/event.h>
 #include <openssl/ssl.h>
@@ -45,6 +47,8 @@ enum smtp_client_end {
     SMTP_CLIENT_REFUSED,  /* the greeting, EHLO and HELO, or a 421 */
     SMTP_CLIENT_PROTOCOL, /* not SMTP, or beyond its bounds */
     SMTP_CLIENT_TLS,      /* the handshake failed */
+    SMTP_CLIENT_UNSAFE,   /* the TLS that is demanded cannot be had; the reason is a whole reply */
+    SMTP_CLIENT_AUTH,     /* signing in failed; the reason is a whole reply, without secrets */
     SMTP_CLIENT_LOCAL,    /* the message could not be read, or another fault of this side */
 };
 
@@ -78,8 +82,25 @@ struct smtp_transaction {
 struct smtp_client_result {
     enum smtp_client_end end;
     bool was_ready;
-    int code;           /* of the refusing reply, or 0 */
-    const char *reason; /* that reply, or one sentence */
+    int code;                /* of the refusing reply, or 0 */
+    const char *reason;      /* that reply, or one sentence */
+    const char *tls_failure; /* a result type of RFC 8460 section 4.3 where TLS failed, or NULL */
+};
+
+/* What must be had before mail goes to the peer. */
+enum smtp_tls_demand {
+    SMTP_TLS_NEVER,
+    SMTP_TLS_TRIED,    /* in clear where the peer does not offer it; any certificate */
+    SMTP_TLS_REQUIRED, /* any certificate */
+    SMTP_TLS_VERIFIED, /* one that a trusted authority gave to `host` */
+    SMTP_TLS_DANE,     /* one that fits the TLSA records (RFC 7672) */
+};
+
+struct smtp_client_security {
+    enum smtp_tls_demand demand;
+    SSL_CTX *context;            /* with the trusted authorities, and DANE enabled */
+    const struct tlsa_set *tlsa; /* SMTP_TLS_DANE: borrowed until `ready` or `closed` */
+    const char *domain;          /* SMTP_TLS_DANE: that of the mail, or NULL; borrowed likewise */
 };
 
 struct smtp_client_options {
@@ -88,7 +109,8 @@ struct smtp_client_options {
     const char *host;      /* the peer's name, for texts and TLS; copied */
     const char *helo_name; /* copied */
     int connect_ms, reply_ms;
-    SSL_CTX *tls; /* for STARTTLS; NULL: never */
+    struct smtp_client_security security;
+    const char *user, *password; /* NULL: no AUTH; borrowed until `ready` or `closed` */
 };
 
 /* Called from the event loop only, never from inside a function of this header. Each may call
@@ -118,6 +140,11 @@ void smtp_client_quit(struct smtp_client *client);
 
 /* "TLSv1.3 TLS_AES_256_GCM_SHA384", or NULL in clear. */
 const char *smtp_client_tls(const struct smtp_client *client);
+/* What is wrong with the peer's certificate (a result type of RFC 8460) although it was good enough
+ * for the demand; NULL where nothing is, or in clear. */
+const char *smtp_client_tls_failure(const struct smtp_client *client);
+/* This side's address of the connection; false where there was none yet. */
+bool smtp_client_own_address(const struct smtp_client *client, struct ip_address *address);
 /* Transactions that were begun. */
 unsigned smtp_client_transactions(const struct smtp_client *client);
 

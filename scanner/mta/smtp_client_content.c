@@ -8,7 +8,7 @@ static void add_part(struct smtp_content *content, const char *part, size_t leng
 {
     if (length == 0)
         return;
-    if (!content->in_line && part[0] == '.')
+    if (!content->in_line && part[0] == '.' && !content->chunked)
         buffer_add(out, ".", 1);
     content->in_line = true;
     for (;;) {
@@ -56,5 +56,5 @@ bool smtp_content_end(struct smtp_content *content, struct buffer *out)
     if (content->in_line || content->held_cr)
         add_line_end(content, out);
     content->held_cr = false;
-    return buffer_add_text(out, ".\r\n");
+    return content->chunked ? !out->failed : buffer_add_text(out, ".\r\n");
 }

@@ -11,6 +11,7 @@
 #include <stddef.h>
 
 struct smtp_content {
+    bool chunked; /* for BDAT: dots are not doubled, and none ends the content */
     bool in_line; /* the last byte was not the end of a line */
     bool held_cr; /* a CR whose LF may come with the next piece */
 };
@@ -18,7 +19,7 @@ struct smtp_content {
 /* Both add to `out`; false where memory ran out. All zero is the state at the start. */
 bool smtp_content_add(struct smtp_content *content, const char *data, size_t length,
                       struct buffer *out);
-/* The end: the last line's end where it is missing, and the dot. */
+/* The end: the last line's end where it is missing, and the dot (not where it is chunked). */
 bool smtp_content_end(struct smtp_content *content, struct buffer *out);
 
 #endif

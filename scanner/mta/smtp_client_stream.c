@@ -194,18 +194,14 @@ void smtp_stream_wake(struct smtp_stream *stream)
     event_active(stream->write_event, EV_WRITE, 0);
 }
 
-bool smtp_stream_start_tls(struct smtp_stream *stream, SSL_CTX *context, const char *host)
+bool smtp_stream_start_tls(struct smtp_stream *stream, SSL *ssl)
 {
-    struct ip_address literal;
-    ERR_clear_error();
-    stream->ssl = SSL_new(context);
-    if (!stream->ssl || SSL_set_fd(stream->ssl, stream->fd) != 1) {
+    stream->ssl = ssl;
+    if (SSL_set_fd(stream->ssl, stream->fd) != 1) {
         ERR_clear_error();
         return false;
     }
     SSL_set_mode(stream->ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-    if (!ip_parse(host, &literal))
-        SSL_set_tlsext_host_name(stream->ssl, host);
     SSL_set_connect_state(stream->ssl);
     return true;
 }

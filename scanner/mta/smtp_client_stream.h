@@ -46,8 +46,8 @@ const char *smtp_stream_line(struct smtp_stream *stream, size_t *length, bool *f
 size_t smtp_stream_waiting(const struct smtp_stream *stream);
 /* Has the loop call `event` soon. */
 void smtp_stream_wake(struct smtp_stream *stream);
-/* Goes over to TLS; then smtp_stream_handshake until it is done. */
-bool smtp_stream_start_tls(struct smtp_stream *stream, SSL_CTX *context, const char *host);
+/* Goes over to TLS with `ssl` (taken over); then smtp_stream_handshake until it is done. */
+bool smtp_stream_start_tls(struct smtp_stream *stream, SSL *ssl);
 enum smtp_stream_result smtp_stream_handshake(struct smtp_stream *stream);
 
 #endif

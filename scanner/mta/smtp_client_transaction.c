@@ -28,14 +28,14 @@ static void set_all(struct smtp_transaction *transaction, int code, const char *
         set_reply(&transaction->recipients[i], code, text);
 }
 
-static void set_accepted(struct smtp_transaction *transaction, int code, const char *text)
+void smtp_transaction_set_accepted(struct smtp_transaction *transaction, int code, const char *text)
 {
     for (size_t i = 0; i < transaction->recipient_count; i++)
         if (transaction->recipients[i].accepted)
             set_reply(&transaction->recipients[i], code, text);
 }
 
-static bool any_accepted(const struct smtp_transaction *transaction)
+bool smtp_transaction_any_accepted(const struct smtp_transaction *transaction)
 {
     for (size_t i = 0; i < transaction->recipient_count; i++)
         if (transaction->recipients[i].accepted)
@@ -50,6 +50,12 @@ static void finish(struct smtp_client *client)
     transaction->peer_has_dsn = client->extensions.dsn;
     smtp_client_idle(client);
     client->handler.done(client->handler.argument, transaction);
+}
+
+void smtp_transaction_finish(struct smtp_client *client, bool needs_reset)
+{
+    client->needs_reset = needs_reset;
+    finish(client);
 }
 
 /* --- checks before anything is sent --- */
@@ -160,6 +166,8 @@ static void advance(const struct smtp_client *client, struct smtp_cursor *cursor
                 cursor->recipient + 1 < client->transaction->recipient_count;
     if (more)
         cursor->recipient++;
+    else if (cursor->step == STEP_RECIPIENT && client->extensions.chunking)
+        cursor->step = STEP_CHUNKS;
     else
         cursor->step++;
 }
@@ -171,6 +179,12 @@ static void write_commands(struct smtp_client *client)
         advance(client, &client->sent);
     } while (client->extensions.pipelining && client->sent.step <= STEP_DATA);
     smtp_client_set_deadline(client, client->reply_ms);
+}
+
+static void set_content_deadline(struct smtp_client *client)
+{
+    int64_t seconds = (int64_t)(client->transaction->size / CONTENT_BYTES_PER_SECOND);
+    client->content_deadline = timestamp_monotonic_ms() + client->reply_ms + 1000 * seconds;
 }
 
 void smtp_transaction_start(struct smtp_client *client)
@@ -190,6 +204,9 @@ void smtp_transaction_start(struct smtp_client *client)
         return;
     }
     client->needs_reset = false;
+    if (client->extensions.chunking)
+        smtp_chunks_start(client);
+    set_content_deadline(client);
     write_commands(client);
 }
 
@@ -206,7 +223,7 @@ static bool is_good(const struct smtp_reply *reply)
     return reply->code / 100 == 2;
 }
 
-static void end_unexpected(struct smtp_client *client)
+void smtp_transaction_end_unexpected(struct smtp_client *client)
 {
     smtp_client_end(client, SMTP_CLIENT_PROTOCOL, 0, "an answer out of place");
 }
@@ -217,6 +234,19 @@ static void finish_without_content(struct smtp_client *client, const struct smtp
     client->needs_reset = client->mail_refusal.code == 0;
     set_all(client->transaction, reply->code, reply->text);
     finish(client);
+}
+
+void smtp_transaction_end_refused(struct smtp_client *client, bool wanted)
+{
+    if (!wanted) {
+        finish_without_content(client,
+                               client->mail_refusal.code ? &client->mail_refusal : &client->reply);
+        return;
+    }
+    /* It refused the sender and wants content: whatever is sent now might be taken. */
+    if (client->mail_refusal.code != 0)
+        set_all(client->transaction, client->mail_refusal.code, client->mail_refusal.text);
+    smtp_transaction_end_unexpected(client);
 }
 
 static void on_mail(struct smtp_client *client)
@@ -238,27 +268,25 @@ static void on_recipient(struct smtp_client *client, size_t index)
     else if (client->mail_refusal.code == 0) /* 552 to RCPT is an older 452: too many at once */
         set_reply(recipient, client->reply.code == 552 ? 452 : client->reply.code,
                   client->reply.text);
-    if (last && !client->extensions.pipelining && !any_accepted(transaction))
-        finish_without_content(client, &client->reply);
+    if (!last)
+        return;
+    set_content_deadline(client);
+    bool more_under_way =
+        client->extensions.chunking ? client->chunks_sent > 0 : client->extensions.pipelining;
+    if (!more_under_way && !smtp_transaction_any_accepted(transaction))
+        finish_without_content(client,
+                               client->mail_refusal.code ? &client->mail_refusal : &client->reply);
 }
 
 static void on_data(struct smtp_client *client)
 {
     struct smtp_transaction *transaction = client->transaction;
-    bool wanted = any_accepted(transaction);
+    bool wanted = smtp_transaction_any_accepted(transaction);
     if (client->reply.code == 354 && wanted) {
-        int64_t seconds = (int64_t)(transaction->size / CONTENT_BYTES_PER_SECOND);
-        client->content_deadline = timestamp_monotonic_ms() + client->reply_ms + 1000 * seconds;
+        set_content_deadline(client);
         smtp_transaction_feed(client);
-    } else if (client->reply.code == 354 && client->mail_refusal.code != 0) {
-        /* It refused the sender and wants content: whatever is sent now might be taken. */
-        set_all(transaction, client->mail_refusal.code, client->mail_refusal.text);
-        end_unexpected(client);
-    } else if (client->reply.code / 100 < 4) {
-        end_unexpected(client);
     } else {
-        finish_without_content(client,
-                               client->mail_refusal.code ? &client->mail_refusal : &client->reply);
+        smtp_transaction_end_refused(client, client->reply.code / 100 < 4);
     }
 }
 
@@ -266,10 +294,10 @@ static void on_content(struct smtp_client *client)
 {
     bool sent = client->transaction->content_sent && smtp_stream_waiting(&client->stream) == 0;
     if (client->reply.code / 100 == 3 || (is_good(&client->reply) && !sent)) {
-        end_unexpected(client);
+        smtp_transaction_end_unexpected(client);
         return;
     }
-    set_accepted(client->transaction, client->reply.code, client->reply.text);
+    smtp_transaction_set_accepted(client->transaction, client->reply.code, client->reply.text);
     if (sent)
         finish(client);
     else /* refused in the middle: what was not sent cannot be taken back */
@@ -278,29 +306,36 @@ static void on_content(struct smtp_client *client)
 
 static bool is_out_of_place(const struct smtp_client *client)
 {
+    bool no_chunk =
+        client->replied.step == STEP_CHUNKS && client->chunks_sent == client->chunks_replied;
     bool none_sent = client->sent.step == client->replied.step &&
                      client->sent.recipient == client->replied.recipient &&
-                     client->sent.step != STEP_CONTENT;
+                     client->sent.step != STEP_CONTENT && client->sent.step != STEP_CHUNKS;
     bool not_final = client->reply.code / 100 == 3 && client->replied.step < STEP_DATA;
-    return none_sent || not_final;
+    return none_sent || no_chunk || not_final;
 }
 
 void smtp_transaction_reply(struct smtp_client *client)
 {
     struct smtp_cursor step = client->replied;
     if (is_out_of_place(client)) {
-        end_unexpected(client);
+        smtp_transaction_end_unexpected(client);
         return;
     }
     if (client->reply.code == 421) {
-        if (step.step == STEP_CONTENT)
-            set_accepted(client->transaction, client->reply.code, client->reply.text);
+        if (step.step == STEP_CONTENT || step.step == STEP_CHUNKS)
+            smtp_transaction_set_accepted(client->transaction, client->reply.code,
+                                          client->reply.text);
         smtp_client_end(client, SMTP_CLIENT_REFUSED, 421, client->reply.text);
         return;
     }
     client->transaction->answered = true;
-    advance(client, &client->replied);
     smtp_client_set_deadline(client, client->reply_ms);
+    if (step.step == STEP_CHUNKS) {
+        smtp_chunks_reply(client);
+        return;
+    }
+    advance(client, &client->replied);
     if (step.step == STEP_MAIL)
         on_mail(client);
     else if (step.step == STEP_RECIPIENT)
@@ -319,8 +354,10 @@ void smtp_transaction_reply(struct smtp_client *client)
 
 bool smtp_transaction_has_content(const struct smtp_client *client)
 {
-    return client->stage == STAGE_TRANSACTION && client->sent.step == STEP_CONTENT &&
-           client->replied.step == STEP_CONTENT;
+    if (client->stage != STAGE_TRANSACTION)
+        return false;
+    return smtp_chunks_has_content(client) ||
+           (client->sent.step == STEP_CONTENT && client->replied.step == STEP_CONTENT);
 }
 
 static void feed_prefix(struct smtp_client *client)
@@ -361,11 +398,15 @@ void smtp_transaction_feed(struct smtp_client *client)
         smtp_client_end(client, SMTP_CLIENT_TIMEOUT, 0, "the content was taken too slowly");
         return;
     }
-    if (!client->prefix_sent)
+    if (!client->content.chunked && !client->prefix_sent)
         feed_prefix(client);
     while (smtp_transaction_has_content(client) &&
-           smtp_stream_waiting(&client->stream) < CONTENT_WAITING)
-        feed_body(client);
+           smtp_stream_waiting(&client->stream) < CONTENT_WAITING) {
+        if (client->content.chunked)
+            smtp_chunks_feed(client);
+        else
+            feed_body(client);
+    }
     if (client->stage == STAGE_TRANSACTION && client->stream.output.failed)
         smtp_client_end(client, SMTP_CLIENT_LOCAL, 0, "no memory for a delivery");
 }

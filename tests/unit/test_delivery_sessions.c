@@ -270,8 +270,7 @@ static void test_a_message_that_requires_tls_is_not_sent_in_clear(void **state)
     scene_send(&scene, &(struct scene_message){.recipients = {"to@relay.example"},
                                                .flags = QUEUE_FLAG_REQUIRE_TLS});
     scene_assert_event(scene_await(&scene, "delivery", 1), "deferred",
-                       "450 4.7.4 [internal] the message requires TLS, which the server does not "
-                       "offer");
+                       "451 4.7.4 [internal] 127.0.0.1 does not offer TLS (STARTTLS)");
     assert_int_equal(scene.peer.messages, 0);
     scene_close(&scene);
 }
