@@ -13,6 +13,12 @@ const struct http_route page_routes[] = {
     {HTTP_GET, "/audit", HTTP_SIGNED_IN, page_audit},
     {HTTP_GET, "/audit/:id", HTTP_SIGNED_IN, page_audit_message},
 
+    {HTTP_GET, "/queues", HTTP_SIGNED_IN, page_queues},
+    {HTTP_POST, "/queues/confirm", HTTP_SIGNED_IN, page_queue_confirm},
+    {HTTP_POST, "/queues/act", HTTP_SIGNED_IN, page_queue_act},
+    {HTTP_GET, "/queues/progress", HTTP_SIGNED_IN, page_queue_progress},
+    {HTTP_GET, "/queues/:scanner/:id", HTTP_SIGNED_IN, page_queue_message},
+
     {HTTP_GET, "/malware/policy", HTTP_SIGNED_IN, page_malware_policy_form},
     {HTTP_POST, "/malware/policy", HTTP_SIGNED_IN, page_malware_policy},
 
