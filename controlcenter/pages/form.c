@@ -44,6 +44,27 @@ void form_set(struct form *form, const char *field, const char *text)
     keep(form, field, text);
 }
 
+void form_select(struct form *form, const char *field, const char *word)
+{
+    json_t *selected = json_object_get(form->page->data, "selected");
+    if (!selected)
+        selected = page_put_object(form->page, form->page->data, "selected");
+    page_put_true(form->page, page_put_object(form->page, selected, field), word);
+}
+
+const char *form_take_word(struct form *form, const char *field, const char *const *words)
+{
+    const char *sent = form_take(form, field);
+    for (size_t i = 0; words[i]; i++) {
+        if (strcmp(sent, words[i]) != 0 && (*sent || i > 0))
+            continue;
+        form_select(form, field, words[i]);
+        return words[i];
+    }
+    form_refuse(form, field, "choose_listed", NULL);
+    return NULL;
+}
+
 static void refuse(struct form *form, const char *field, const struct buffer *text)
 {
     if (!form->wrong)
