@@ -31,11 +31,13 @@ struct x509_details {
     char key[64];         /* "RSA, 3072 bits" */
     char fingerprint[96]; /* SHA-256 in hexadecimal, with colons */
     bool self_signed;
-    char trust[256]; /* why this system's authorities do not vouch for it; "" where they do */
 };
 /* What the first certificate of a PEM text says. Clear it afterwards. */
 bool x509_describe(const char *certificate, struct x509_details *details, struct error *error);
 void x509_details_clear(struct x509_details *details);
+/* Why the authorities that this system trusts do not vouch for the first certificate of a PEM text
+ * with the help of the others; "" where they do. Returns reason. */
+const char *x509_distrust(const char *certificate, char *reason, size_t size);
 
 /* A new RSA key of 3072 bits; the caller frees the PEM text. */
 char *x509_new_rsa_key(struct error *error);

@@ -113,16 +113,16 @@ static STACK_OF(X509) * read_chain(const char *text)
     return chain;
 }
 
-static void describe_trust(const char *text, char *trust, size_t size)
+const char *x509_distrust(const char *certificate, char *reason, size_t size)
 {
-    STACK_OF(X509) *chain = read_chain(text);
+    STACK_OF(X509) *chain = read_chain(certificate);
     X509_STORE *store = X509_STORE_new();
     X509_STORE_CTX *context = X509_STORE_CTX_new();
-    snprintf(trust, size, "it could not be checked");
+    snprintf(reason, size, "it could not be checked");
     if (chain && store && context && X509_STORE_set_default_paths(store) == 1 &&
         X509_STORE_CTX_init(context, store, sk_X509_value(chain, 0), chain) == 1 &&
         X509_STORE_CTX_set_purpose(context, X509_PURPOSE_SSL_SERVER) == 1)
-        snprintf(trust, size, "%s",
+        snprintf(reason, size, "%s",
                  X509_verify_cert(context) == 1
                      ? ""
                      : X509_verify_cert_error_string(X509_STORE_CTX_get_error(context)));
@@ -130,6 +130,7 @@ static void describe_trust(const char *text, char *trust, size_t size)
     X509_STORE_free(store);
     sk_X509_pop_free(chain, X509_free);
     ERR_clear_error();
+    return reason;
 }
 
 bool x509_describe(const char *certificate, struct x509_details *details, struct error *error)
@@ -147,7 +148,6 @@ bool x509_describe(const char *certificate, struct x509_details *details, struct
     describe_key(first, details->key, sizeof details->key);
     describe_fingerprint(first, details->fingerprint, sizeof details->fingerprint);
     X509_free(first);
-    describe_trust(certificate, details->trust, sizeof details->trust);
     return details->names || error_set(error, ERROR_INTERNAL, NULL, "out of memory");
 }
 

@@ -1,4 +1,5 @@
 /* The dashboard: mail flow of a day, queues, hosts, and what needs attention. */
+#include "controlcenter/pages/certificate_put.h"
 #include "controlcenter/pages/handlers.h"
 #include "controlcenter/pages/host_status.h"
 #include "controlcenter/pages/pages.h"
@@ -150,7 +151,8 @@ static void put_hosts(struct page *page, const struct store_scanner *scanners, s
     page_put_count(page, page->data, "online_count", totals.online);
     page_put(page, page->data, "has_hosts", json_boolean(count > 0));
     page_put(page, page->data, "has_more_hosts", json_boolean(count > HOSTS_SHOWN));
-    page_put(page, page->data, "has_alerts", json_boolean(alerting > 0));
+    if (alerting > 0)
+        page_put_true(page, page->data, "has_alerts");
     if (alerting > ALERTS_SHOWN)
         page_put_count(page, page->data, "more_alerts", alerting - ALERTS_SHOWN);
     json_t *queues = page_put_object(page, page->data, "queues");
@@ -168,6 +170,11 @@ static bool put_fleet(struct page *page, struct error *error)
         return false;
     put_hosts(page, scanners, count);
     store_scanner_list_free(scanners, count);
+    bool any = false;
+    if (!certificate_put_expiring(page, timestamp_now_ms(), &any, error))
+        return false;
+    if (any)
+        page_put_true(page, page->data, "has_alerts");
     return true;
 }
 

@@ -46,6 +46,17 @@ void page_default_route(struct http_request *request, struct http_response *resp
 void page_smtp_common_form(struct http_request *request, struct http_response *response);
 void page_smtp_common(struct http_request *request, struct http_response *response);
 
+/* certificates.c, certificate_make.c, certificate_import.c */
+void page_certificates(struct http_request *request, struct http_response *response);
+void page_certificate(struct http_request *request, struct http_response *response);
+void page_certificate_remove_form(struct http_request *request, struct http_response *response);
+void page_certificate_remove(struct http_request *request, struct http_response *response);
+void page_certificate_new_form(struct http_request *request, struct http_response *response);
+void page_certificate_new(struct http_request *request, struct http_response *response);
+void page_certificate_import_form(struct http_request *request, struct http_response *response);
+void page_certificate_import(struct http_request *request, struct http_response *response);
+void page_certificate_answer(struct http_request *request, struct http_response *response);
+
 /* hosts.c, host_add.c, host_flow.c, host_settings.c */
 void page_hosts(struct http_request *request, struct http_response *response);
 void page_host(struct http_request *request, struct http_response *response);

@@ -17,6 +17,7 @@ static const struct {
     {"dashboard", "status"},  {"audit", "status"},         {"malware_policy", "malware"},
     {"domains", "protocols"}, {"hosts", "administration"}, {"account", "own_account"},
     {"queues", "status"},     {"smtp", "protocols"},
+    {"certificates", "administration"},
 };
 
 static const char *tab_of(const char *place)

@@ -45,5 +45,15 @@ const struct http_route page_routes[] = {
     {HTTP_GET, "/hosts/:id/remove", HTTP_SIGNED_IN, page_host_remove_form},
     {HTTP_POST, "/hosts/:id/remove", HTTP_SIGNED_IN, page_host_remove},
 
+    {HTTP_GET, "/certificates", HTTP_SIGNED_IN, page_certificates},
+    {HTTP_GET, "/certificates/new", HTTP_SIGNED_IN, page_certificate_new_form},
+    {HTTP_POST, "/certificates/new", HTTP_SIGNED_IN, page_certificate_new},
+    {HTTP_GET, "/certificates/import", HTTP_SIGNED_IN, page_certificate_import_form},
+    {HTTP_POST, "/certificates/import", HTTP_SIGNED_IN, page_certificate_import},
+    {HTTP_GET, "/certificates/:id", HTTP_SIGNED_IN, page_certificate},
+    {HTTP_POST, "/certificates/:id/answer", HTTP_SIGNED_IN, page_certificate_answer},
+    {HTTP_GET, "/certificates/:id/remove", HTTP_SIGNED_IN, page_certificate_remove_form},
+    {HTTP_POST, "/certificates/:id/remove", HTTP_SIGNED_IN, page_certificate_remove},
+
     {HTTP_OTHER, NULL, HTTP_PUBLIC, NULL},
 };

@@ -32,9 +32,10 @@ static void path_of(const struct http_route *route, const char *host, const char
                     char path[256])
 {
     const char *colon = strchr(route->path, ':');
-    const char *value = strncmp(route->path, "/hosts", 6) == 0   ? host
-                        : strncmp(route->path, "/audit", 6) == 0 ? message
-                                                                 : "example.com";
+    const char *value = strncmp(route->path, "/hosts", 6) == 0           ? host
+                        : strncmp(route->path, "/audit", 6) == 0         ? message
+                        : strncmp(route->path, "/certificates", 13) == 0 ? "1"
+                                                                         : "example.com";
     if (colon)
         snprintf(path, 256, "%.*s%s%s", (int)(colon - route->path), route->path, value,
                  colon + strcspn(colon, "/"));
@@ -291,6 +292,8 @@ static void every_page_answers_with_the_headers_of_safety(void **state)
     sign_in(console);
     add_scanner(console, "mx1.example.com", HEALTHY, host);
     post(console, "/domains/new", "name=example.com&kind=relay&relays=192.0.2.1%0a[2001:db8::1]");
+    post(console, "/certificates/new", "kind=request&names=mx1.example.com&days=30");
+    assert_leads_to(console, "/certificates/1?done=request_made");
     new_id(message);
     add_received(&batch, message, "a@example.org", "b@example.com", NULL);
     add_scanned(&batch, message, "clean", "Figures");
