@@ -6,7 +6,9 @@
 #include <event2/bufferevent.h>
 #include <event2/bufferevent_ssl.h>
 #include <openssl/ec.h>
+#include <openssl/pem.h>
 #include <openssl/x509.h>
+#include <openssl/x509v3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,8 +21,9 @@ struct peer_connection {
     struct peer_connection *next, **link;
     struct peer *peer;
     struct bufferevent *stream;
-    bool in_content, closing, start_tls, secure;
-    unsigned messages, recipients;
+    bool in_content, closing, start_tls, secure, last_chunk;
+    unsigned messages, recipients, auth_lines;
+    size_t chunk_left;
 };
 
 static void connection_free(struct peer_connection *connection)
@@ -91,6 +94,27 @@ static bool take_data(struct peer_connection *connection)
     return reply(connection, text, "");
 }
 
+/* AUTH PLAIN comes in one line, AUTH LOGIN in three. */
+static bool take_auth(struct peer_connection *connection, const char *line)
+{
+    if (begins(line, "AUTH LOGIN"))
+        connection->auth_lines = 3;
+    if (connection->auth_lines > 0 && --connection->auth_lines > 0)
+        return reply(connection, "334 \r\n", "");
+    return reply(connection, connection->peer->auth, "235 2.7.0 signed in\r\n");
+}
+
+static bool take_bdat(struct peer_connection *connection, const char *line)
+{
+    char last[8] = "";
+    if (sscanf(line, "%*s %zu %7s", &connection->chunk_left, last) < 1)
+        return reply(connection, "501 5.5.4 what\r\n", "");
+    connection->last_chunk = last[0] != '\0';
+    if (connection->recipients > 0 && connection->peer->chunks++ == 0)
+        buffer_clear(&connection->peer->message);
+    return true;
+}
+
 static bool take_starttls(struct peer_connection *connection)
 {
     reply(connection, connection->peer->starttls, "220 go on\r\n");
@@ -112,6 +136,10 @@ static bool take_command(struct peer_connection *connection, const char *line)
         return reply(connection, peer->helo, "250 peer\r\n");
     if (begins(line, "STARTTLS"))
         return take_starttls(connection);
+    if (begins(line, "AUTH") || connection->auth_lines > 0)
+        return take_auth(connection, line);
+    if (begins(line, "BDAT"))
+        return take_bdat(connection, line);
     connection->recipients = begins(line, "RCPT") ? connection->recipients : 0;
     if (begins(line, "MAIL"))
         return reply(connection, peer->mail, "250 2.1.0 ok\r\n");
@@ -129,15 +157,9 @@ static bool take_command(struct peer_connection *connection, const char *line)
     return reply(connection, NULL, "500 5.5.2 what\r\n");
 }
 
-static bool take_content_line(struct peer_connection *connection, const char *line, size_t length)
+static bool take_message(struct peer_connection *connection)
 {
     struct peer *peer = connection->peer;
-    if (strcmp(line, ".") != 0) {
-        buffer_add(&peer->message, line, length);
-        buffer_add_text(&peer->message, "\n");
-        return true;
-    }
-    connection->in_content = false;
     peer->messages++;
     connection->messages++;
     if (!reply(connection, peer->content, "250 2.0.0 taken\r\n"))
@@ -149,6 +171,39 @@ static bool take_content_line(struct peer_connection *connection, const char *li
         return false;
     }
     return true;
+}
+
+/* As much of a chunk as is there. */
+static bool take_chunk(struct peer_connection *connection, struct evbuffer *input)
+{
+    struct peer *peer = connection->peer;
+    char piece[16384];
+    while (connection->chunk_left > 0) {
+        size_t most =
+            connection->chunk_left < sizeof(piece) ? connection->chunk_left : sizeof(piece);
+        int count = evbuffer_remove(input, piece, most);
+        if (count <= 0)
+            return false;
+        connection->chunk_left -= (size_t)count;
+        if (connection->recipients > 0)
+            buffer_add(&peer->message, piece, (size_t)count);
+    }
+    if (connection->recipients == 0)
+        return reply(connection, "503 5.5.1 no recipients\r\n", "");
+    return connection->last_chunk ? take_message(connection)
+                                  : reply(connection, peer->chunk, "250 2.0.0 go on\r\n");
+}
+
+static bool take_content_line(struct peer_connection *connection, const char *line, size_t length)
+{
+    struct peer *peer = connection->peer;
+    if (strcmp(line, ".") != 0) {
+        buffer_add(&peer->message, line, length);
+        buffer_add_text(&peer->message, "\n");
+        return true;
+    }
+    connection->in_content = false;
+    return take_message(connection);
 }
 
 static void secure_stream(struct peer_connection *connection)
@@ -185,11 +240,14 @@ static void on_input(struct bufferevent *stream, void *argument)
     struct evbuffer *input = bufferevent_get_input(stream);
     size_t length;
     char *line;
-    bool more = true;
+    bool more = connection->chunk_left == 0 || take_chunk(connection, input);
     while (more && (line = evbuffer_readln(input, &length, EVBUFFER_EOL_CRLF_STRICT)) != NULL) {
+        bool chunk = !connection->in_content && begins(line, "BDAT");
         more = connection->in_content ? take_content_line(connection, line, length)
                                       : take_command(connection, line);
         free(line);
+        if (more && chunk)
+            more = take_chunk(connection, input);
     }
 }
 
@@ -218,8 +276,15 @@ static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struc
     peer->list = connection;
     peer->connections++;
     peer->open++;
+    if (peer->open > peer->most_open)
+        peer->most_open = peer->open;
     bufferevent_setcb(connection->stream, on_input, on_written, on_stream_event, connection);
     bufferevent_enable(connection->stream, EV_READ | EV_WRITE);
+    if (peer->sessions_at_once > 0 && peer->open > peer->sessions_at_once) {
+        reply(connection, "421 4.7.0 too many sessions\r\n", "");
+        finish(connection);
+        return;
+    }
     reply(connection, peer->greeting, "220 peer ESMTP\r\n");
 }
 
@@ -272,9 +337,96 @@ SSL_CTX *peer_tls_new(void)
     return context;
 }
 
+/* --- certificates --- */
+
+static X509 *new_certificate(EVP_PKEY *key, const char *name, int days)
+{
+    static long serial;
+    X509 *certificate = X509_new();
+    assert(certificate);
+    X509_set_version(certificate, 2);
+    ASN1_INTEGER_set(X509_get_serialNumber(certificate), ++serial);
+    X509_gmtime_adj(X509_getm_notBefore(certificate), -86400L * (days < 0 ? 30 : 1));
+    X509_gmtime_adj(X509_getm_notAfter(certificate), 86400L * days);
+    X509_set_pubkey(certificate, key);
+    X509_NAME_add_entry_by_txt(X509_get_subject_name(certificate), "CN", MBSTRING_ASC,
+                               (const unsigned char *)name, -1, -1, 0);
+    return certificate;
+}
+
+static void add_extension(X509 *certificate, int kind, const char *value)
+{
+    X509_EXTENSION *extension = X509V3_EXT_conf_nid(NULL, NULL, kind, value);
+    assert(extension && X509_add_ext(certificate, extension, -1) == 1);
+    X509_EXTENSION_free(extension);
+}
+
+void authority_open(struct authority *authority)
+{
+    static unsigned number;
+    char name[64];
+    snprintf(name, sizeof(name), "private authority %u", ++number);
+    authority->key = EVP_EC_gen("P-256");
+    assert(authority->key);
+    authority->certificate = new_certificate(authority->key, name, 10);
+    X509_set_issuer_name(authority->certificate, X509_get_subject_name(authority->certificate));
+    add_extension(authority->certificate, NID_basic_constraints, "critical,CA:TRUE");
+    assert(X509_sign(authority->certificate, authority->key, EVP_sha256()) > 0);
+}
+
+void authority_close(struct authority *authority)
+{
+    X509_free(authority->certificate);
+    EVP_PKEY_free(authority->key);
+}
+
+SSL_CTX *authority_issue(const struct authority *authority, const char *host, int days)
+{
+    SSL_CTX *context = SSL_CTX_new(TLS_server_method());
+    EVP_PKEY *key = EVP_EC_gen("P-256");
+    char names[300];
+    assert(context && key);
+    X509 *certificate = new_certificate(key, host, days);
+    X509_set_issuer_name(certificate, X509_get_subject_name(authority->certificate));
+    snprintf(names, sizeof(names), "DNS:%s", host);
+    add_extension(certificate, NID_subject_alt_name, names);
+    assert(X509_sign(certificate, authority->key, EVP_sha256()) > 0);
+    assert(SSL_CTX_use_certificate(context, certificate) == 1);
+    assert(SSL_CTX_use_PrivateKey(context, key) == 1);
+    assert(SSL_CTX_add1_chain_cert(context, authority->certificate) == 1);
+    X509_free(certificate);
+    EVP_PKEY_free(key);
+    return context;
+}
+
+char *authority_pem(const struct authority *authority)
+{
+    BIO *memory = BIO_new(BIO_s_mem());
+    char *data;
+    assert(memory && PEM_write_bio_X509(memory, authority->certificate) == 1);
+    long length = BIO_get_mem_data(memory, &data);
+    char *text = strndup(data, (size_t)length);
+    BIO_free(memory);
+    return text;
+}
+
+const char *tlsa_text(const X509 *certificate, int usage, int selector, char text[TLSA_TEXT_SIZE])
+{
+    unsigned char digest[32], *der = NULL;
+    int length = selector == 0 ? i2d_X509((X509 *)certificate, &der)
+                               : i2d_X509_PUBKEY(X509_get_X509_PUBKEY(certificate), &der);
+    assert(length > 0);
+    EVP_Q_digest(NULL, "SHA256", NULL, der, (size_t)length, digest, NULL);
+    OPENSSL_free(der);
+    int at = snprintf(text, TLSA_TEXT_SIZE, "%d %d 1 ", usage, selector);
+    for (size_t i = 0; i < sizeof(digest); i++)
+        at += snprintf(text + at, TLSA_TEXT_SIZE - (size_t)at, "%02x", digest[i]);
+    return text;
+}
+
 /* --- DNS --- */
 
-enum { TYPE_A = 1, TYPE_CNAME = 5, TYPE_MX = 15, TYPE_AAAA = 28 };
+enum { TYPE_A = 1, TYPE_CNAME = 5, TYPE_MX = 15, TYPE_TXT = 16, TYPE_AAAA = 28, TYPE_TLSA = 52 };
 
 struct packet {
     unsigned char bytes[4096];
@@ -310,11 +462,36 @@ static int type_number(const char *type)
     static const struct {
         const char *name;
         int number;
-    } types[] = {{"A", TYPE_A}, {"CNAME", TYPE_CNAME}, {"MX", TYPE_MX}, {"AAAA", TYPE_AAAA}};
+    } types[] = {{"A", TYPE_A},       {"CNAME", TYPE_CNAME}, {"MX", TYPE_MX},
+                 {"AAAA", TYPE_AAAA}, {"TXT", TYPE_TXT},     {"TLSA", TYPE_TLSA}};
     for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
         if (strcmp(type, types[i].name) == 0)
             return types[i].number;
     return 0;
+}
+
+static void put_tlsa(struct packet *packet, const char *data)
+{
+    unsigned usage, selector, matching, byte;
+    int at;
+    if (sscanf(data, "%u %u %u %n", &usage, &selector, &matching, &at) < 3)
+        return;
+    put_number(packet, usage, 1);
+    put_number(packet, selector, 1);
+    put_number(packet, matching, 1);
+    for (; sscanf(data + at, "%2x", &byte) == 1; at += 2)
+        put_number(packet, byte, 1);
+}
+
+static void put_text(struct packet *packet, const char *data)
+{
+    for (size_t left = strlen(data); left > 0;) {
+        size_t length = left < 100 ? left : 100; /* strings of a record are joined */
+        put_number(packet, (uint32_t)length, 1);
+        put(packet, data, length);
+        data += length;
+        left -= length;
+    }
 }
 
 static void put_record(struct packet *packet, const struct dns_record *record)
@@ -335,6 +512,10 @@ static void put_record(struct packet *packet, const struct dns_record *record)
         put_number(packet, record->preference, 2);
     if (type == TYPE_MX || type == TYPE_CNAME)
         put_name(packet, record->data);
+    if (type == TYPE_TXT)
+        put_text(packet, record->data);
+    if (type == TYPE_TLSA)
+        put_tlsa(packet, record->data);
     packet->bytes[at] = (unsigned char)((packet->length - at - 2) >> 8);
     packet->bytes[at + 1] = (unsigned char)(packet->length - at - 2);
 }
@@ -405,7 +586,9 @@ static void on_query(evutil_socket_t fd, short events, void *argument)
     unsigned count =
         put_answers(&packet, server->records, question.name, question.type, &exists, &fails);
     packet.bytes[2] = 0x81;
-    packet.bytes[3] = (unsigned char)(0x80 | (fails ? 2 : exists ? 0 : 3));
+    bool secure = server->secure && (query[3] & 0x20) &&
+                  !(server->insecure_name && strcasecmp(server->insecure_name, question.name) == 0);
+    packet.bytes[3] = (unsigned char)(0x80 | (secure ? 0x20 : 0) | (fails ? 2 : exists ? 0 : 3));
     memset(packet.bytes + 6, 0, 6);
     packet.bytes[7] = (unsigned char)count;
     sendto(fd, packet.bytes, packet.length, 0, (struct sockaddr *)&from, from_length);

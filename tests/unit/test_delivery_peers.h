@@ -25,6 +25,9 @@ struct peer_connection;
 struct peer {
     /* How it behaves; may be changed at any time. */
     const char *greeting, *ehlo, *helo, *starttls, *mail, *rcpt, *data, *content, *rset, *quit;
+    const char *auth;               /* to the last line of AUTH */
+    const char *chunk;              /* to a BDAT that is not the last */
+    unsigned sessions_at_once;      /* more are greeted with 421; 0: any */
     const char *bad_recipient;      /* is refused by ... */
     const char *bad_reply;          /* ... this */
     unsigned recipients_a_message;  /* more get 452; 0: any */
@@ -34,9 +37,10 @@ struct peer {
     bool break_tls; /* answers the handshake with garbage */
 
     /* What it saw. */
-    unsigned connections, messages, open;
+    unsigned connections, messages, open, most_open, chunks;
     struct buffer commands; /* one a line */
-    struct buffer message;  /* the last content, dots and all, without the last dot's line */
+    struct buffer message;  /* the last content, dots and all, without the last dot's line, or the
+                               chunks as they came */
 
     uint16_t port;
     struct event_base *base;
@@ -50,9 +54,27 @@ void peer_close(struct peer *peer);
 /* A TLS context with a fresh self-signed certificate. */
 SSL_CTX *peer_tls_new(void);
 
+/* A private certificate authority. */
+struct authority {
+    EVP_PKEY *key;
+    X509 *certificate;
+};
+
+void authority_open(struct authority *authority);
+void authority_close(struct authority *authority);
+/* A server's TLS context with a certificate for that host, valid for `days` from now (negative: no
+ * longer), with its chain. */
+SSL_CTX *authority_issue(const struct authority *authority, const char *host, int days);
+/* The authority's certificate as PEM; the caller frees it. */
+char *authority_pem(const struct authority *authority);
+/* "USAGE SELECTOR 1 HEX" of a certificate (SHA-256 of all of it, or of its key). Returns text. */
+#define TLSA_TEXT_SIZE 128
+const char *tlsa_text(const X509 *certificate, int usage, int selector, char text[TLSA_TEXT_SIZE]);
+
 struct dns_record {
     const char *name;
-    const char *type; /* "MX", "A", "AAAA", "CNAME", or "FAIL" (SERVFAIL for the name) */
+    const char *type; /* "MX", "A", "AAAA", "CNAME", "TXT", "TLSA" (data "3 1 1 HEX"), or "FAIL"
+                         (SERVFAIL for the name) */
     unsigned preference;
     const char *data;
     uint32_t ttl;
@@ -60,6 +82,8 @@ struct dns_record {
 
 struct dns_server {
     const struct dns_record *records; /* ends with a NULL name */
+    bool secure;                      /* answers have the AD bit, where the query asks for it ... */
+    const char *insecure_name;        /* ... but those for this name; or NULL */
     unsigned queries;
     uint16_t port;
     int fd;
