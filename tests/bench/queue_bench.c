@@ -2,7 +2,8 @@
  * that wait at a time beside the disk's own speed; then start-up time and memory with a million
  * queued messages. Prints one figure a line and ends with 1 where a bound is missed.
  *
- * usage: queue-bench [FOLDER [QUEUED]]     (FOLDER: on the disk to be measured) */
+ * usage: queue-bench [FOLDER [QUEUED]]     (FOLDER: on the disk to be measured)
+ *        queue-bench --hold FOLDER QUEUED  (only fills the queue in FOLDER, with held messages) */
 #include "common/log.h"
 #include "common/timestamp.h"
 #include "scanner/mta/queue.h"
@@ -26,6 +27,7 @@ struct bench {
     struct event_base *base;
     long started, answered, limit;
     int64_t until; /* microseconds; no further message is begun then */
+    bool hold;
     uint32_t *latencies;
 };
 
@@ -88,6 +90,7 @@ static void begin(struct slot *slot)
     struct queue_draft draft = {
         .id = id,
         .state = QUEUE_TO_BE_DELIVERED,
+        .flags = bench->hold ? QUEUE_FLAG_HELD : 0,
         .received_at = timestamp_now_ms(),
         .sender = "another.person@sender.example.net",
         .extra_header = "Authentication-Results: mail.example.org; spf=none\r\n",
@@ -225,9 +228,9 @@ static int measure_start(const char *folder, long queued)
     return seconds * 1000 > START_LIMIT_MS || each > MEMORY_LIMIT;
 }
 
-static int fill(const char *folder, long queued)
+static int fill_queue(const char *folder, long queued, bool hold)
 {
-    struct bench bench = {.limit = queued};
+    struct bench bench = {.limit = queued, .hold = hold};
     open_queue(&bench, folder);
     int64_t begun = now_us();
     accept_with(&bench, 1000);
@@ -236,6 +239,11 @@ static int fill(const char *folder, long queued)
            queued);
     close_queue(&bench);
     return 0;
+}
+
+static int fill(const char *folder, long queued)
+{
+    return fill_queue(folder, queued, false);
 }
 
 /* Each part has a process of its own, so that memory is that part's alone. */
@@ -278,6 +286,8 @@ int main(int argc, char **argv)
     const char *parent = argc > 1 ? argv[1] : "/var/tmp";
     long queued = argc > 2 ? strtol(argv[2], NULL, 10) : 1000000;
     log_set_level(LOG_LEVEL_ERROR);
+    if (argc == 4 && strcmp(argv[1], "--hold") == 0)
+        return fill_queue(argv[2], strtol(argv[3], NULL, 10), true);
     snprintf(first, sizeof first, "%s/gatehouse-bench-XXXXXX", parent);
     snprintf(second, sizeof second, "%s/gatehouse-bench-XXXXXX", parent);
     if (queued <= 0 || !mkdtemp(first) || !mkdtemp(second))
