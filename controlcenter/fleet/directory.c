@@ -17,9 +17,11 @@ static bool out_of_memory(struct error *error)
 
 /* --- as it is stored --- */
 
+/* What is "disabled" is kept for the administrator alone. */
 static json_t *source_json(const char *name, const json_t *settings, const char *bind_password)
 {
     json_t *source = json_deep_copy(settings);
+    json_object_del(source, "disabled");
     if (json_object_set_new(source, "name", json_string(name)) == 0 &&
         json_object_set_new(source, "bind_password", json_string(bind_password)) == 0)
         return source;

@@ -27,6 +27,20 @@ void page_queue_confirm(struct http_request *request, struct http_response *resp
 void page_queue_act(struct http_request *request, struct http_response *response);
 void page_queue_progress(struct http_request *request, struct http_response *response);
 
+/* directory.c, directory_edit.c, directory_users.c */
+void page_directory(struct http_request *request, struct http_response *response);
+void page_directory_move(struct http_request *request, struct http_response *response);
+void page_directory_remove_form(struct http_request *request, struct http_response *response);
+void page_directory_remove(struct http_request *request, struct http_response *response);
+void page_directory_new_form(struct http_request *request, struct http_response *response);
+void page_directory_new(struct http_request *request, struct http_response *response);
+void page_directory_source_form(struct http_request *request, struct http_response *response);
+void page_directory_source(struct http_request *request, struct http_response *response);
+void page_directory_users(struct http_request *request, struct http_response *response);
+void page_directory_user_add(struct http_request *request, struct http_response *response);
+void page_directory_user_form(struct http_request *request, struct http_response *response);
+void page_directory_user(struct http_request *request, struct http_response *response);
+
 /* malware_policy.c */
 void page_malware_policy_form(struct http_request *request, struct http_response *response);
 void page_malware_policy(struct http_request *request, struct http_response *response);

@@ -16,7 +16,7 @@ static const struct {
 } places[] = {
     {"dashboard", "status"},  {"audit", "status"},         {"malware_policy", "malware"},
     {"domains", "protocols"}, {"hosts", "administration"}, {"account", "own_account"},
-    {"queues", "status"},     {"smtp", "protocols"},
+    {"queues", "status"},     {"directory", "protocols"},  {"smtp_users", "protocols"},     {"smtp", "protocols"},
     {"certificates", "administration"},
 };
 

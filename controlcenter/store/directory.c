@@ -145,7 +145,7 @@ static bool write_log(PGconn *connection, const struct store_directory_source *o
                       const char *administrator, struct error *error)
 {
     cleanup_json json_t *detail =
-        json_pack("{s:s}", "bind_password", bind_password ? "changed" : "unchanged");
+        json_pack("{s:s}", "sign_in", bind_password ? "set anew" : "as before");
     struct store_log_line line = {.administrator = administrator,
                                   .action = old->id ? "directory.change" : "directory.create",
                                   .object = name,

@@ -285,7 +285,9 @@ json_t *store_audit_summary(struct store *store, int hours, struct error *error)
 struct store_directory_source {
     int64_t id;
     char name[128];
-    json_t *settings;    /* as in the configuration document, without name and bind_password */
+    /* As in the configuration document, without name and bind_password; purposes that are switched
+     * off may stand in a member "disabled". */
+    json_t *settings;
     char *bind_password; /* "" for none; never for a browser */
 };
 bool store_directory_source_list(struct store *store, struct store_directory_source **sources,
