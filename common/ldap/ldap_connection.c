@@ -1,19 +1,15 @@
 #include "common/ldap/ldap_connection.h"
 
-#include "common/cleanup.h"
-#include "common/file.h"
 #include "common/ldap/ldap_connection_private.h"
+#include "common/ldap/ldap_tls.h"
 #include "common/timestamp.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
+#include <strings.h>
 
-/* Where distributions keep the certificates that a system trusts. */
-static const char *const system_certificates[] = {
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/cert.pem",
-};
+#define LDAP_URI_SIZE 600
 
 /* --- errors and time --- */
 
@@ -60,26 +56,18 @@ int ldap_connection_wait(LDAP *ld, int id, int64_t until, LDAPMessage **message)
 
 /* --- opening --- */
 
-/* libldap calls this between TCP and TLS: from here on a server that stops in the middle of a
- * record cannot hold us, nor can one send us a message without end. */
+/* libldap calls this once TCP is there. From here on nothing but waiting for an answer takes time,
+ * and no message has no end. */
 static int on_connected(LDAP *ld, Sockbuf *sockbuf, LDAPURLDesc *server, struct sockaddr *address,
                         struct ldap_conncb *callback)
 {
-    struct ldap_connection *connection = callback->lc_arg;
     ber_len_t most = LDAP_MESSAGE_MOST;
-    int64_t left = connection->open_until - timestamp_monotonic_ms();
-    struct timeval time = timestamp_interval(left > 0 ? left : 1);
-    int fd = -1;
     (void)ld;
     (void)server;
     (void)address;
-    connection->connected = true;
+    (void)callback;
     ber_sockbuf_ctrl(sockbuf, LBER_SB_OPT_SET_MAX_INCOMING, &most);
-    if (ber_sockbuf_ctrl(sockbuf, LBER_SB_OPT_GET_FD, &fd) == 1) {
-        setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &time, sizeof(time));
-        setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &time, sizeof(time));
-    }
-    return 0;
+    return ber_sockbuf_ctrl(sockbuf, LBER_SB_OPT_SET_NONBLOCK, sockbuf) == 1 ? 0 : -1;
 }
 
 static void on_disconnected(LDAP *ld, Sockbuf *sockbuf, struct ldap_conncb *callback)
@@ -89,61 +77,27 @@ static void on_disconnected(LDAP *ld, Sockbuf *sockbuf, struct ldap_conncb *call
     (void)callback;
 }
 
-static const char *find_system_certificates(void)
-{
-    size_t count = sizeof(system_certificates) / sizeof(system_certificates[0]);
-    for (size_t i = 0; i < count; i++)
-        if (access(system_certificates[i], R_OK) == 0)
-            return system_certificates[i];
-    return system_certificates[0];
-}
-
-/* libldap takes certificates from a file alone: one in memory serves. */
-static bool put_certificates(const char *pem, int *fd, char path[64], struct error *error)
-{
-    if (!pem) {
-        snprintf(path, 64, "%s", find_system_certificates());
-        return true;
-    }
-    *fd = file_memory_open("gatehouse-directory-ca", error);
-    snprintf(path, 64, "/proc/self/fd/%d", *fd);
-    return *fd >= 0 && file_write_all(*fd, pem, strlen(pem), error);
-}
-
-static bool set_tls(LDAP *ld, const char *path)
-{
-    int demand = LDAP_OPT_X_TLS_HARD, oldest = LDAP_OPT_X_TLS_PROTOCOL_TLS1_2, client = 0;
-    return ldap_set_option(ld, LDAP_OPT_X_TLS_REQUIRE_CERT, &demand) == LDAP_OPT_SUCCESS &&
-           ldap_set_option(ld, LDAP_OPT_X_TLS_CACERTFILE, path) == LDAP_OPT_SUCCESS &&
-           ldap_set_option(ld, LDAP_OPT_X_TLS_PROTOCOL_MIN, &oldest) == LDAP_OPT_SUCCESS &&
-           ldap_set_option(ld, LDAP_OPT_X_TLS_NEWCTX, &client) == LDAP_OPT_SUCCESS;
-}
-
-static bool uses_tls(const struct ldap_connection *connection)
-{
-    return connection->source->start_tls || strncasecmp(connection->server, "ldaps:", 6) == 0;
-}
-
 static bool set_options(struct ldap_connection *connection, struct error *error)
 {
     LDAP *ld = connection->ld;
     int version = LDAP_VERSION3, never = LDAP_DEREF_NEVER;
-    cleanup_fd int fd = -1;
-    char path[64];
-    connection->callback = (struct ldap_conncb){
-        .lc_add = on_connected, .lc_del = on_disconnected, .lc_arg = connection};
-    if (ldap_set_option(ld, LDAP_OPT_PROTOCOL_VERSION, &version) != LDAP_OPT_SUCCESS ||
-        ldap_set_option(ld, LDAP_OPT_REFERRALS, LDAP_OPT_OFF) != LDAP_OPT_SUCCESS ||
-        ldap_set_option(ld, LDAP_OPT_RESTART, LDAP_OPT_ON) != LDAP_OPT_SUCCESS ||
-        ldap_set_option(ld, LDAP_OPT_DEREF, &never) != LDAP_OPT_SUCCESS ||
-        ldap_set_option(ld, LDAP_OPT_CONNECT_CB, &connection->callback) != LDAP_OPT_SUCCESS)
-        return error_set(error, ERROR_INTERNAL, connection->server, "an option cannot be set");
-    if (!uses_tls(connection))
+    connection->callback = (struct ldap_conncb){.lc_add = on_connected, .lc_del = on_disconnected};
+    if (ldap_set_option(ld, LDAP_OPT_PROTOCOL_VERSION, &version) == LDAP_OPT_SUCCESS &&
+        ldap_set_option(ld, LDAP_OPT_REFERRALS, LDAP_OPT_OFF) == LDAP_OPT_SUCCESS &&
+        ldap_set_option(ld, LDAP_OPT_RESTART, LDAP_OPT_ON) == LDAP_OPT_SUCCESS &&
+        ldap_set_option(ld, LDAP_OPT_DEREF, &never) == LDAP_OPT_SUCCESS &&
+        ldap_set_option(ld, LDAP_OPT_CONNECT_CB, &connection->callback) == LDAP_OPT_SUCCESS)
         return true;
-    return put_certificates(connection->source->ca, &fd, path, error) &&
-           (set_tls(ld, path) ||
-            error_set(error, ERROR_INVALID, connection->server,
-                      "TLS cannot be set up: the certificates to trust cannot be used"));
+    return error_set(error, ERROR_INTERNAL, connection->server, "an option cannot be set");
+}
+
+static bool shake_hands(struct ldap_connection *connection, struct error *error)
+{
+    struct error reason = {0};
+    if (ldap_tls_start(connection->ld, connection->host, connection->source->ca,
+                       connection->open_until, &reason))
+        return true;
+    return error_set(error, reason.code, connection->server, "%s", reason.message);
 }
 
 static bool start_tls(struct ldap_connection *connection, struct error *error)
@@ -158,10 +112,9 @@ static bool start_tls(struct ldap_connection *connection, struct error *error)
         code = ldap_parse_result(ld, message, &result, NULL, NULL, NULL, NULL, 1);
     if (code == LDAP_SUCCESS)
         code = result;
-    if (code == LDAP_SUCCESS)
-        code = ldap_install_tls(ld);
-    return code == LDAP_SUCCESS ||
-           ldap_connection_fail(ld, code, connection->server, "TLS cannot be started", error);
+    if (code != LDAP_SUCCESS)
+        return ldap_connection_fail(ld, code, connection->server, "TLS cannot be started", error);
+    return shake_hands(connection, error);
 }
 
 static bool connect_to(struct ldap_connection *connection, enum ldap_stage *stage,
@@ -170,19 +123,16 @@ static bool connect_to(struct ldap_connection *connection, enum ldap_stage *stag
     LDAP *ld = connection->ld;
     struct timeval left;
     *stage = LDAP_STAGE_CONNECT;
-    if (!set_options(connection, error)) {
-        *stage = LDAP_STAGE_TLS;
+    if (!set_options(connection, error))
         return false;
-    }
     if (!ldap_connection_set_time(ld, connection->open_until, &left))
         return error_set(error, ERROR_TIMEOUT, connection->server, "no time is left to connect");
     int code = ldap_connect(ld);
-    if (connection->connected)
-        *stage = LDAP_STAGE_TLS;
     if (code != LDAP_SUCCESS)
-        return ldap_connection_fail(
-            ld, code, connection->server,
-            connection->connected ? "TLS cannot be started" : "no connection", error);
+        return ldap_connection_fail(ld, code, connection->server, "no connection", error);
+    *stage = LDAP_STAGE_TLS;
+    if (connection->is_tls)
+        return shake_hands(connection, error);
     return !connection->source->start_tls || start_tls(connection, error);
 }
 
@@ -219,11 +169,33 @@ static bool bind_source(struct ldap_connection *connection, struct error *error)
 
 /* --- life --- */
 
+/* libldap opens a connection without TLS in any case: ldap_tls.h adds it. */
+static bool read_address(struct ldap_connection *connection, char uri[LDAP_URI_SIZE],
+                         struct error *error)
+{
+    LDAPURLDesc *parsed = NULL;
+    bool good = ldap_url_parse(connection->server, &parsed) == LDAP_URL_SUCCESS;
+    if (good && parsed->lud_host && *parsed->lud_host) {
+        bool is_ipv6 = strchr(parsed->lud_host, ':') != NULL;
+        connection->is_tls = strcasecmp(parsed->lud_scheme, "ldaps") == 0;
+        int port = parsed->lud_port ? parsed->lud_port : connection->is_tls ? 636 : 389;
+        snprintf(connection->host, sizeof(connection->host), "%s", parsed->lud_host);
+        snprintf(uri, LDAP_URI_SIZE, is_ipv6 ? "ldap://[%s]:%d" : "ldap://%s:%d", parsed->lud_host,
+                 port);
+    } else {
+        good = false;
+    }
+    ldap_free_urldesc(parsed);
+    return good || error_set(error, ERROR_INVALID, connection->server,
+                             "the server's address cannot be used");
+}
+
 static struct ldap_connection *connection_new(const struct config_directory_source *source,
                                               const char *server, int64_t until,
                                               struct error *error)
 {
     struct ldap_connection *connection = calloc(1, sizeof(*connection));
+    char uri[LDAP_URI_SIZE];
     if (!connection) {
         error_set(error, ERROR_INTERNAL, server, "out of memory");
         return NULL;
@@ -231,11 +203,13 @@ static struct ldap_connection *connection_new(const struct config_directory_sour
     connection->source = source;
     connection->server = server;
     connection->open_until = until;
-    int code = ldap_initialize(&connection->ld, server);
-    if (code == LDAP_SUCCESS)
-        return connection;
-    error_set(error, ERROR_INVALID, server, "the address cannot be used: %s",
-              ldap_err2string(code));
+    if (read_address(connection, uri, error)) {
+        int code = ldap_initialize(&connection->ld, uri);
+        if (code == LDAP_SUCCESS)
+            return connection;
+        error_set(error, ERROR_INVALID, server, "the server's address cannot be used: %s",
+                  ldap_err2string(code));
+    }
     free(connection);
     return NULL;
 }

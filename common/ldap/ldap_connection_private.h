@@ -13,7 +13,8 @@ struct ldap_connection {
     LDAP *ld;
     struct ldap_conncb callback;
     int64_t open_until;
-    bool connected; /* TCP is there */
+    char host[512]; /* of the server's address */
+    bool is_tls;    /* "ldaps" */
 };
 
 /* Sets *error from a result code and the server's own text; returns false. */
