@@ -56,6 +56,20 @@ void page_domain_remove(struct http_request *request, struct http_response *resp
 void page_default_route_form(struct http_request *request, struct http_response *response);
 void page_default_route(struct http_request *request, struct http_response *response);
 
+/* delivery_security.c */
+void page_delivery_security_form(struct http_request *request, struct http_response *response);
+void page_delivery_security(struct http_request *request, struct http_response *response);
+void page_tls_policy_new(struct http_request *request, struct http_response *response);
+void page_tls_policy_form(struct http_request *request, struct http_response *response);
+void page_tls_policy(struct http_request *request, struct http_response *response);
+void page_tls_policy_remove(struct http_request *request, struct http_response *response);
+
+/* bounce_protection.c */
+void page_bounce_protection_form(struct http_request *request, struct http_response *response);
+void page_bounce_protection(struct http_request *request, struct http_response *response);
+void page_bounce_key_new(struct http_request *request, struct http_response *response);
+void page_bounce_key_remove(struct http_request *request, struct http_response *response);
+
 /* smtp_common.c */
 void page_smtp_common_form(struct http_request *request, struct http_response *response);
 void page_smtp_common(struct http_request *request, struct http_response *response);

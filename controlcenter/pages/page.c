@@ -17,6 +17,8 @@ static const struct {
     {"dashboard", "status"},  {"audit", "status"},         {"malware_policy", "malware"},
     {"domains", "protocols"}, {"hosts", "administration"}, {"account", "own_account"},
     {"queues", "status"},     {"directory", "protocols"},  {"smtp_users", "protocols"},     {"smtp", "protocols"},
+    {"delivery_security", "protocols"},
+    {"bounce_protection", "protocols"},
     {"certificates", "administration"},
 };
 

@@ -34,6 +34,17 @@ const struct http_route page_routes[] = {
 
     {HTTP_GET, "/smtp", HTTP_SIGNED_IN, page_smtp_common_form},
     {HTTP_POST, "/smtp", HTTP_SIGNED_IN, page_smtp_common},
+    {HTTP_GET, "/delivery-security", HTTP_SIGNED_IN, page_delivery_security_form},
+    {HTTP_POST, "/delivery-security", HTTP_SIGNED_IN, page_delivery_security},
+    {HTTP_POST, "/delivery-security/policies", HTTP_SIGNED_IN, page_tls_policy_new},
+    {HTTP_GET, "/delivery-security/policies/:domain", HTTP_SIGNED_IN, page_tls_policy_form},
+    {HTTP_POST, "/delivery-security/policies/:domain", HTTP_SIGNED_IN, page_tls_policy},
+    {HTTP_POST, "/delivery-security/policies/:domain/remove", HTTP_SIGNED_IN,
+     page_tls_policy_remove},
+    {HTTP_GET, "/bounce-protection", HTTP_SIGNED_IN, page_bounce_protection_form},
+    {HTTP_POST, "/bounce-protection", HTTP_SIGNED_IN, page_bounce_protection},
+    {HTTP_POST, "/bounce-protection/keys", HTTP_SIGNED_IN, page_bounce_key_new},
+    {HTTP_POST, "/bounce-protection/keys/:number/remove", HTTP_SIGNED_IN, page_bounce_key_remove},
 
     {HTTP_GET, "/directory", HTTP_SIGNED_IN, page_directory},
     {HTTP_GET, "/directory/new", HTTP_SIGNED_IN, page_directory_new_form},

@@ -292,6 +292,8 @@ static void every_page_answers_with_the_headers_of_safety(void **state)
     sign_in(console);
     add_scanner(console, "mx1.example.com", HEALTHY, host);
     post(console, "/domains/new", "name=example.com&kind=relay&relays=192.0.2.1%0a[2001:db8::1]");
+    post(console, "/delivery-security/policies", "policy_domain=example.com&policy_tls=verified");
+    assert_leads_to(console, "/delivery-security?done=added");
     post(console, "/certificates/new", "kind=request&names=mx1.example.com&days=30");
     assert_leads_to(console, "/certificates/1?done=request_made");
     new_id(message);
