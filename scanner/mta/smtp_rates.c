@@ -95,8 +95,9 @@ struct rule {
     struct rate_table *table;
     struct rate_key key;
     int64_t window;
-    int limit; /* 0: none */
-    const char *code, *what;
+    int limit;        /* 0: none */
+    const char *code; /* of the refusal, with a blank behind it; or "" */
+    const char *what;
 };
 
 static bool exceeds(const struct rule *rule, int64_t now)
@@ -112,7 +113,7 @@ static bool apply(const struct rule *rules, size_t count, char reply[SMTP_REPLY_
         const struct rule *rule = &rules[i];
         if (!exceeds(rule, now))
             continue;
-        snprintf(reply, SMTP_REPLY_SIZE, "%s too many %s: the limit is %d within %s", rule->code,
+        snprintf(reply, SMTP_REPLY_SIZE, "%stoo many %s: the limit is %d within %s", rule->code,
                  rule->what, rule->limit, rule->window == HOUR_MS ? "an hour" : "a minute");
         return false;
     }
@@ -136,12 +137,15 @@ bool smtp_rates_connection(struct smtp_rates *rates, const struct smtp_rates_cli
                            char reply[SMTP_REPLY_SIZE])
 {
     struct ip_address customer;
-    struct rule rule = {rates->clients, client_key(client, KIND_CONNECTION, &customer),
-                        MINUTE_MS,      client->limits->rates.connections_per_minute,
-                        "4.7.0",        "connections from your address"};
+    struct rule rule = {rates->clients,
+                        client_key(client, KIND_CONNECTION, &customer),
+                        MINUTE_MS,
+                        client->limits->rates.connections_per_minute,
+                        "",
+                        "connections from your address"};
     if (is_refused(rates, client)) {
         snprintf(reply, SMTP_REPLY_SIZE,
-                 "4.7.0 your address named too many unknown recipients and is refused for now");
+                 "your address named too many unknown recipients and is refused for now");
         return false;
     }
     return apply(&rule, 1, reply);
@@ -155,9 +159,9 @@ bool smtp_rates_message(struct smtp_rates *rates, const struct smtp_rates_client
     struct name name = lower(user ? user : sender);
     struct rule rules[] = {
         {rates->clients, client_key(client, KIND_CLIENT_MESSAGE, &customer), MINUTE_MS,
-         limits->messages_per_minute, "450 4.7.1", "messages from your address"},
+         limits->messages_per_minute, "450 4.7.1 ", "messages from your address"},
         {rates->senders, name_key(client, user ? KIND_USER_MESSAGE : KIND_SENDER_MESSAGE, &name),
-         HOUR_MS, name.text[0] ? limits->sender_messages_per_hour : 0, "450 4.7.1",
+         HOUR_MS, name.text[0] ? limits->sender_messages_per_hour : 0, "450 4.7.1 ",
          user ? "messages from this user" : "messages from this sender"},
     };
     return apply(rules, sizeof(rules) / sizeof(rules[0]), reply);
@@ -172,13 +176,13 @@ bool smtp_rates_recipient(struct smtp_rates *rates, const struct smtp_rates_clie
     struct name name = lower(user ? user : sender), to = lower(recipient);
     struct rule rules[] = {
         {rates->clients, client_key(client, KIND_CLIENT_RECIPIENT, &customer), MINUTE_MS,
-         limits->recipients_per_minute, "452 4.5.3", "recipients from your address"},
+         limits->recipients_per_minute, "452 4.5.3 ", "recipients from your address"},
         {rates->senders,
          name_key(client, user ? KIND_USER_RECIPIENT : KIND_SENDER_RECIPIENT, &name), HOUR_MS,
-         name.text[0] ? limits->sender_recipients_per_hour : 0, "452 4.5.3",
+         name.text[0] ? limits->sender_recipients_per_hour : 0, "452 4.5.3 ",
          user ? "recipients of this user" : "recipients of this sender"},
         {rates->recipients, name_key(client, KIND_RECIPIENT_MESSAGE, &to), HOUR_MS,
-         limits->recipient_messages_per_hour, "450 4.7.1", "messages to this recipient"},
+         limits->recipient_messages_per_hour, "450 4.7.1 ", "messages to this recipient"},
     };
     return apply(rules, sizeof(rules) / sizeof(rules[0]), reply);
 }

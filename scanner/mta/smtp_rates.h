@@ -26,7 +26,7 @@ struct smtp_rates_client {
 /* Each counts one more and returns true, or writes the refusal with the limit that was reached into
  * `reply`, counts nothing and returns false. */
 
-/* "4.7.0 ...": the code, 421, and the host name are the caller's. */
+/* The reply is the sentence alone: 421 4.7.0 and the host name are the caller's. */
 bool smtp_rates_connection(struct smtp_rates *rates, const struct smtp_rates_client *client,
                            char reply[SMTP_REPLY_SIZE]);
 /* `user` is who signed in, or NULL; "" is the null sender, which has no limit of its own. */

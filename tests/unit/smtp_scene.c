@@ -348,6 +348,12 @@ struct scene *scene_new(void)
     return scene;
 }
 
+void scene_restart(struct scene *scene)
+{
+    smtp_server_free(scene->mta.smtp_server);
+    scene->mta.smtp_server = smtp_server_new(&scene->mta);
+}
+
 void scene_clear(struct scene *scene)
 {
     while (scene->messages) {

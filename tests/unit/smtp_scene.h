@@ -43,6 +43,8 @@ struct scene {
 struct scene *scene_new(void);
 void scene_free(struct scene *scene);
 json_t *scene_document(const struct scene *scene);
+/* A new server, which remembers nothing of clients. Configure it then. */
+void scene_restart(struct scene *scene);
 /* Takes the document (stolen) into use; false with *error. */
 bool scene_configure(struct scene *scene, json_t *document, struct error *error);
 /* The intake answers what it holds. */

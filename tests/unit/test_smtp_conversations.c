@@ -5,6 +5,7 @@
 
 #include "common/file.h"
 #include "common/timestamp.h"
+#include "scanner/mta/bounce_protection.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -48,6 +49,8 @@ struct talk {
     struct buffer pending; /* what the client is about to send */
     struct scene_message *message;
     size_t message_used;
+    bool counts; /* the server remembers something of the client that the next session must not see
+                  */
 };
 
 #define FAIL(talk, ...)                                                                            \
@@ -146,6 +149,8 @@ static void run_set(struct talk *talk, const char *argument)
     while ((part = strsep(&rest, ".")) && rest)
         object = json_is_array(object) ? json_array_get(object, strtoul(part, NULL, 10))
                                        : json_object_get(object, part);
+    talk->counts |=
+        strstr(argument, "rates") || strstr(argument, "harvest") || strstr(argument, "recipients");
     if (json_object_set_new(object, part, parsed) != 0)
         FAIL(talk, "no such place in the configuration");
 }
@@ -158,6 +163,26 @@ static void run_listener(struct talk *talk, const char *name)
                                                  : scene->inbound;
 }
 
+/* Another connection of the same client. */
+static void open_again(struct talk *talk)
+{
+    client_close(&talk->client);
+    client_open(&talk->client, scene, talk->port, talk->v6);
+}
+
+/* "{tag:ADDRESS}" is the address as it is when it sends mail that is tagged. */
+static char *with_tag(const char *text)
+{
+    char address[ADDRESS_SIZE], tagged[ADDRESS_SIZE], *changed;
+    const char *start = strstr(text, "{tag:"), *end = start ? strchr(start, '}') : NULL;
+    if (!end)
+        return strdup(text);
+    snprintf(address, sizeof(address), "%.*s", (int)(end - start - 5), start + 5);
+    assert_true(bounce_tag(scene->mta.config->config, address, timestamp_now_ms(), tagged));
+    assert_true(asprintf(&changed, "%.*s%s%s", (int)(start - text), text, tagged, end + 1) > 0);
+    return changed;
+}
+
 static void run_client(struct talk *talk, const char *text)
 {
     bool special = text[0] == '(';
@@ -167,13 +192,17 @@ static void run_client(struct talk *talk, const char *text)
         shutdown(talk->client.fd, SHUT_WR);
     else if (strcmp(text, "(close)") == 0)
         client_close(&talk->client);
+    else if (strcmp(text, "(again)") == 0)
+        open_again(talk);
     else if (strcmp(text, "(tls)") == 0)
         assert_true(client_tls(&talk->client));
     else if (special)
         FAIL(talk, "unknown: C: %s", text);
     if (!special) {
-        add_unescaped(talk, text);
+        char *line = with_tag(text);
+        add_unescaped(talk, line);
         buffer_add_text(&talk->pending, "\r\n");
+        free(line);
     }
 }
 
@@ -329,8 +358,19 @@ static void run_directory(struct talk *talk, const char *text)
 {
     if (text[0] == '(')
         flush(talk);
+    talk->counts |= strncmp(text, "user ", 5) == 0;
     if (!scene_directory_line(text))
         FAIL(talk, "the directory: %s", text);
+}
+
+static void run_wait(struct talk *talk, const char *text)
+{
+    int64_t end = timestamp_monotonic_ms() + strtol(text, NULL, 10);
+    flush(talk);
+    while (timestamp_monotonic_ms() < end) {
+        scene_turn(scene);
+        usleep(1000);
+    }
 }
 
 static void run_disk(struct talk *talk, const char *text)
@@ -344,10 +384,11 @@ static const struct {
     const char *prefix;
     void (*run)(struct talk *talk, const char *argument);
 } kinds[] = {
-    {"hello ", run_hello},  {"set ", run_set},   {"listener ", run_listener}, {"C: ", run_client},
-    {"C> ", run_raw},       {"S: ", run_server}, {"E: ", run_envelope},       {"M: ", run_message},
-    {"R: ", run_rest},      {"A: ", run_event},  {"I: ", run_intake},         {"D: ", run_disk},
-    {"L: ", run_directory},
+    {"hello ", run_hello}, {"set ", run_set},      {"listener ", run_listener},
+    {"C: ", run_client},   {"C> ", run_raw},       {"S: ", run_server},
+    {"E: ", run_envelope}, {"M: ", run_message},   {"R: ", run_rest},
+    {"A: ", run_event},    {"I: ", run_intake},    {"W: ", run_wait},
+    {"D: ", run_disk},     {"L: ", run_directory},
 };
 
 static void run_line(struct talk *talk, const char *line)
@@ -412,6 +453,8 @@ static int end_session(void **state)
     client_close(&talk.client);
     scene_answer(scene);
     wait_for(&talk, is_empty);
+    if (talk.counts)
+        scene_restart(scene);
     return 0;
 }
 
