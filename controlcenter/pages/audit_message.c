@@ -136,6 +136,33 @@ static void put_recipients(struct page *page, const json_t *recipients)
     page_put(page, page->data, "has_recipients", json_boolean(json_array_size(rows) > 0));
 }
 
+/* A recipient that waits still does so in a scanner's queue. */
+static bool is_queued(const json_t *recipients)
+{
+    static const char *const waiting[] = {"to be scanned", "queued", "deferred"};
+    const json_t *recipient;
+    size_t index;
+    json_array_foreach((json_t *)recipients, index, recipient)
+    {
+        const char *state = text_of(recipient, "state");
+        for (size_t i = 0; state && i < sizeof waiting / sizeof *waiting; i++)
+            if (strcmp(state, waiting[i]) == 0)
+                return true;
+    }
+    return false;
+}
+
+static void put_queue_entry(struct page *page, const json_t *message, const json_t *recipients)
+{
+    const char *scanner_id = text_of(message, "scanner_id");
+    struct buffer path = BUFFER_INIT;
+    if (!scanner_id || !is_queued(recipients))
+        return;
+    buffer_add_format(&path, "/queues/%s/%s", scanner_id, text_of(message, "id"));
+    page_put_text(page, page->data, "queue_entry", buffer_text(&path));
+    buffer_free(&path);
+}
+
 /* --- the timeline --- */
 
 /* The addresses that an event names, by value or by the index of the recipient. */
@@ -210,6 +237,7 @@ void page_audit_message(struct http_request *request, struct http_response *resp
     const json_t *recipients = json_object_get(whole, "recipients");
     put_summary(&page, json_object_get(whole, "message"));
     put_recipients(&page, recipients);
+    put_queue_entry(&page, json_object_get(whole, "message"), recipients);
     put_events(&page, json_object_get(whole, "events"), recipients);
     page_show(&page, "audit/message");
 }
