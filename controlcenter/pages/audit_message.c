@@ -190,6 +190,7 @@ static void put_event_members(struct page *page, json_t *to, const json_t *event
                                         "ip",      "dsn",    "subject",  "message_id", "from"};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         copy_text(page, to, event, texts[i]);
+    copy_text(page, to, event, "user");
     copy_port(page, to, event, "peer_port");
     copy_port(page, to, event, "port");
     copy_count(page, to, event, "attempt");
