@@ -33,6 +33,39 @@ bool config_action_parse(const char *name, enum config_action *action)
     return false;
 }
 
+static const struct {
+    const char *name;
+    enum config_action usual;
+} verdicts[] = {
+    [CONFIG_VERDICT_VIRUS] = {"virus", CONFIG_ACTION_DELETE},
+    [CONFIG_VERDICT_WORM] = {"worm", CONFIG_ACTION_DELETE},
+    [CONFIG_VERDICT_SPYWARE] = {"spyware", CONFIG_ACTION_DELETE},
+    [CONFIG_VERDICT_SUSPICIOUS_ATTACHMENT] = {"suspicious_attachment", CONFIG_ACTION_DELIVER},
+    [CONFIG_VERDICT_ENCRYPTED_ATTACHMENT] = {"encrypted_attachment", CONFIG_ACTION_DELIVER},
+    [CONFIG_VERDICT_UNSCANNABLE] = {"unscannable", CONFIG_ACTION_DELIVER},
+};
+
+const char *config_verdict_name(enum config_verdict verdict)
+{
+    return verdicts[verdict].name;
+}
+
+enum config_action config_verdict_usual_action(enum config_verdict verdict)
+{
+    return verdicts[verdict].usual;
+}
+
+bool config_verdict_parse(const char *name, enum config_verdict *verdict)
+{
+    for (size_t i = 0; i < CONFIG_VERDICT_COUNT; i++) {
+        if (strcmp(name, verdicts[i].name) != 0)
+            continue;
+        *verdict = (enum config_verdict)i;
+        return true;
+    }
+    return false;
+}
+
 static int compare_name(const void *name, const void *domain)
 {
     return strcmp(name, ((const struct config_domain *)domain)->name);

@@ -51,8 +51,10 @@
  *        "authentication":{"filter":F},"recipients":{"filter":F},
  *        "routing":{"filter":F,"host_attribute":S [""],"address_attribute":S [""]},
  *        "groups":{"filter":F,"name_attribute":S ["cn"]}}] []},
- *  "policies":{"malware":{"virus":{"action":A ["delete"]},"unscannable":{"action":A ["deliver"]}}},
- *  "engine":{"workers":N [2],"scan_seconds":N [60]}}
+ *  "policies":{"malware":{V:{"action":A}}},
+ *  "engine":{"workers":N [2],"scan_seconds":N [60],
+ *     "limits":{"depth":N [20],"parts":N [10000],"unpacked_megabytes":N [256],"ratio":N [1000],
+ *        "memory_megabytes":N [2048]}}}
  *
  * ROUTE: {"kind":"mx"} or {"kind":"relay","relays":[{"host":S,"port":N [25]}],"balance":"failover"
  * (tried in order) or "share" (in a random order) ["failover"],"mx":B [false] (each host is a
@@ -70,6 +72,8 @@
  * stays.
  * F: an LDAP filter (RFC 4515) in which %s stands for the whole address (or user name), %u for the
  * part before @, %d for the part behind it, %D for the DN of the entry (groups), and %% for %.
+ * V, and its usual action: "virus" (delete), "worm" (delete), "spyware" (delete),
+ * "suspicious_attachment", "encrypted_attachment" and "unscannable" (deliver).
  * A: "delete", "reject", or "deliver" with the verdict named in a header field. */
 
 enum config_route_kind { CONFIG_ROUTE_MX, CONFIG_ROUTE_RELAY };
@@ -260,9 +264,30 @@ struct config_directory {
 
 enum config_action { CONFIG_ACTION_DELIVER, CONFIG_ACTION_DELETE, CONFIG_ACTION_REJECT };
 
+/* What a scan says of a message, the worst first; a clean one has none of them. */
+enum config_verdict {
+    CONFIG_VERDICT_VIRUS,
+    CONFIG_VERDICT_WORM,    /* mass mailing */
+    CONFIG_VERDICT_SPYWARE, /* and adware */
+    CONFIG_VERDICT_SUSPICIOUS_ATTACHMENT,
+    CONFIG_VERDICT_ENCRYPTED_ATTACHMENT,
+    CONFIG_VERDICT_UNSCANNABLE,
+    CONFIG_VERDICT_COUNT,
+};
+
+/* Of one message. What is beyond a limit is unscannable. */
+struct config_engine_limits {
+    int depth; /* containers in containers */
+    int parts;
+    int unpacked_megabytes; /* that come out of all containers */
+    int ratio;              /* of what comes out of a container to what goes in */
+    int memory_megabytes;   /* of a worker, beside the signatures */
+};
+
 struct config_engine {
     int workers;
     int scan_seconds;
+    struct config_engine_limits limits;
 };
 
 struct scanner_config {
@@ -283,8 +308,7 @@ struct scanner_config {
     size_t masquerade_count;
     struct config_bounce_protection bounce_protection;
     struct config_directory directory;
-    enum config_action virus_action;
-    enum config_action unscannable_action;
+    enum config_action malware[CONFIG_VERDICT_COUNT];
     struct config_engine engine;
 };
 
@@ -295,9 +319,10 @@ struct scanner_config {
  * max_connections 1 to 1000; messages_per_connection 1 to 100000; workers 1 to 64; rates, unknown
  * recipients and messages_per_minute 0 to 10000000; window_seconds and block_seconds 1 to 604800;
  * days 1 to 30; key numbers 0 to 9, secrets 16 to 64 bytes; timeout_seconds 1 to 60; cache_seconds
- * and negative_cache_seconds 0 to 86400. At most 64 listeners, 1000 networks, 100 retries, 8 DNS
- * servers, 16 relays a route, 100000 each of domains, aliases, masquerades, TLS policies and users,
- * 100 addresses an alias, 16 sources, 4 servers a source.
+ * and negative_cache_seconds 0 to 86400; depth 1 to 100, parts 1 to 1000000, unpacked_megabytes 1
+ * to 16384, ratio 10 to 1000000, memory_megabytes 128 to 1048576. At most 64 listeners, 1000
+ * networks, 100 retries, 8 DNS servers, 16 relays a route, 100000 each of domains, aliases,
+ * masquerades, TLS policies and users, 100 addresses an alias, 16 sources, 4 servers a source.
  * Missing objects take the defaults of their members; smtp, smtp.inbound, smtp.outbound, their
  * listeners (may be empty), domains (may be empty) and their routes must be there. Nothing may
  * stand twice: a member, a domain, an address and port (over both servers), a network, a relay of
@@ -324,6 +349,11 @@ const struct config_masquerade *config_find_masquerade(const struct scanner_conf
  * with a leading dot, else the general one. Never CONFIG_DELIVERY_TLS_INHERIT. */
 enum config_delivery_tls config_find_tls(const struct scanner_config *config, const char *domain);
 
+/* "virus", "suspicious_attachment" and so on. */
+const char *config_verdict_name(enum config_verdict verdict);
+bool config_verdict_parse(const char *name, enum config_verdict *verdict);
+/* Where no policy says otherwise. */
+enum config_action config_verdict_usual_action(enum config_verdict verdict);
 const char *config_action_name(enum config_action action);
 bool config_action_parse(const char *name, enum config_action *action);
 const char *config_delivery_tls_name(enum config_delivery_tls tls);

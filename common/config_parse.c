@@ -13,6 +13,11 @@
 #name, least, most, fallback, offsetof(struct config_engine, name)                         \
     }
 
+#define LIMIT(name, least, most, fallback)                                                         \
+    {                                                                                              \
+#name, least, most, fallback, offsetof(struct config_engine_limits, name)                  \
+    }
+
 bool config_check_members(const json_t *object, const struct json_place *place,
                           const char *const *known, struct error *error)
 {
@@ -179,35 +184,63 @@ static bool read_action(const json_t *malware, const struct json_place *malware_
            json_place_error(&place, "action", error, "must be deliver, delete or reject");
 }
 
+static bool read_malware(const json_t *malware, const struct json_place *place,
+                         struct scanner_config *config, struct error *error)
+{
+    const char *known[CONFIG_VERDICT_COUNT + 1] = {NULL};
+    for (size_t i = 0; i < CONFIG_VERDICT_COUNT; i++)
+        known[i] = config_verdict_name((enum config_verdict)i);
+    if (!config_check_members(malware, place, known, error))
+        return false;
+    for (size_t i = 0; i < CONFIG_VERDICT_COUNT; i++)
+        if (!read_action(malware, place, known[i], &config->malware[i], error))
+            return false;
+    return true;
+}
+
 static bool read_policies(const json_t *document, struct scanner_config *config,
                           struct error *error)
 {
     static const char *const known[] = {"malware", NULL};
-    static const char *const known_malware[] = {"virus", "unscannable", NULL};
     struct json_place place = {.name = "policies"};
     struct json_place malware_place = {.parent = &place, .name = "malware"};
     const json_t *policies, *malware;
-    config->virus_action = CONFIG_ACTION_DELETE;
-    config->unscannable_action = CONFIG_ACTION_DELIVER;
+    for (size_t i = 0; i < CONFIG_VERDICT_COUNT; i++)
+        config->malware[i] = config_verdict_usual_action((enum config_verdict)i);
     if (!json_get_object(document, NULL, "policies", false, &policies, error))
         return false;
     if (!policies)
         return true;
-    if (!config_check_members(policies, &place, known, error) ||
-        !json_get_object(policies, &place, "malware", false, &malware, error))
-        return false;
-    return !malware ||
-           (config_check_members(malware, &malware_place, known_malware, error) &&
-            read_action(malware, &malware_place, "virus", &config->virus_action, error) &&
-            read_action(malware, &malware_place, "unscannable", &config->unscannable_action,
-                        error));
+    return config_check_members(policies, &place, known, error) &&
+           json_get_object(policies, &place, "malware", false, &malware, error) &&
+           (!malware || read_malware(malware, &malware_place, config, error));
 }
 
 /* --- the rest --- */
 
+static bool read_engine_limits(const json_t *engine, const struct json_place *engine_place,
+                               struct config_engine_limits *limits, struct error *error)
+{
+    static const char *const known[] = {
+        "depth", "parts", "unpacked_megabytes", "ratio", "memory_megabytes", NULL};
+    static const struct config_number numbers[] = {
+        LIMIT(depth, 1, 100, 20),
+        LIMIT(parts, 1, 1000000, 10000),
+        LIMIT(unpacked_megabytes, 1, 16384, 256),
+        LIMIT(ratio, 10, 1000000, 1000),
+        LIMIT(memory_megabytes, 128, 1048576, 2048),
+    };
+    struct json_place place = {.parent = engine_place, .name = "limits"};
+    const json_t *object = NULL;
+    return (!engine || json_get_object(engine, engine_place, "limits", false, &object, error)) &&
+           (!object || config_check_members(object, &place, known, error)) &&
+           config_read_numbers(object, &place, numbers, sizeof(numbers) / sizeof(numbers[0]),
+                               limits, error);
+}
+
 static bool read_engine(const json_t *document, struct scanner_config *config, struct error *error)
 {
-    static const char *const known[] = {"workers", "scan_seconds", NULL};
+    static const char *const known[] = {"workers", "scan_seconds", "limits", NULL};
     static const struct config_number numbers[] = {
         NUMBER(workers, 1, 64, 2),
         NUMBER(scan_seconds, 1, 600, 60),
@@ -217,7 +250,8 @@ static bool read_engine(const json_t *document, struct scanner_config *config, s
     return json_get_object(document, NULL, "engine", false, &engine, error) &&
            (!engine || config_check_members(engine, &place, known, error)) &&
            config_read_numbers(engine, &place, numbers, sizeof(numbers) / sizeof(numbers[0]),
-                               &config->engine, error);
+                               &config->engine, error) &&
+           read_engine_limits(engine, &place, &config->engine.limits, error);
 }
 
 static bool read_default_route(const json_t *document, struct scanner_config *config,

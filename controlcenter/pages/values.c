@@ -9,7 +9,9 @@
 
 #define WORD_SIZE 40
 
-const char *const page_verdicts[] = {"clean", "virus", "unscannable", NULL};
+const char *const page_verdicts[] = {
+    "clean",       "virus", "worm", "spyware", "suspicious_attachment", "encrypted_attachment",
+    "unscannable", NULL};
 const char *const page_states[] = {"to be scanned", "queued",  "delivered", "deferred",
                                    "failed",        "bounced", "deleted",   "rejected",
                                    "refused",       "aborted", NULL};

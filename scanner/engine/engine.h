@@ -4,6 +4,7 @@
 #ifndef GATEHOUSE_SCANNER_ENGINE_ENGINE_H
 #define GATEHOUSE_SCANNER_ENGINE_ENGINE_H
 
+#include "common/config_model.h"
 #include "common/error.h"
 
 #include <stdbool.h>
@@ -21,7 +22,8 @@ struct engine_settings {
     int scan_seconds;             /* most seconds of one scan, 1 to ENGINE_SCAN_SECONDS_LIMIT */
     uint64_t message_limit;       /* most bytes of a message; a larger one is unscannable */
     uint64_t memory_limit;        /* bytes that a worker may map beside the database; 0: no limit */
-    bool sandbox;                 /* false only in tests under a sanitizer */
+    struct config_engine_limits limits; /* of what is unpacked; memory is memory_limit */
+    bool sandbox;                       /* false only in tests under a sanitizer */
 };
 
 /* Fills `settings` from STATE/config/current.json, checked with STATE/config/configuration.pub, and

@@ -3,6 +3,7 @@
 #include "common/log.h"
 #include "scanner/engine/malware.h"
 #include "scanner/engine/scratch.h"
+#include "scanner/engine/type.h"
 
 #include <gmime/gmime.h>
 #include <stdio.h>
@@ -51,6 +52,8 @@ static bool start_libraries(struct generation_load *load, struct error *error)
         return error_set(error, ERROR_INTERNAL, "libclamav", "cannot start: %s", cl_strerror(code));
     g_mime_init();
     load->converters = charset_preload();
+    if (!type_preload(error))
+        return false;
     tzset();
     return setenv("RAYON_NUM_THREADS", "1", 1) == 0; /* of image decoding: one thread a worker */
 }

@@ -12,12 +12,24 @@ static bool is_space(gunichar c)
     return c == ' ' || c == '\t' || c == '\r' || c == '\n' || c == 0x2028 || c == 0x2029;
 }
 
+static bool turns_direction(gunichar c)
+{
+    return (c >= 0x202a && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069);
+}
+
+bool header_text_turns(const char *text)
+{
+    for (; *text; text = g_utf8_next_char(text))
+        if (turns_direction(g_utf8_get_char(text)))
+            return true;
+    return false;
+}
+
 /* Characters that show nothing but change how what is around them shows. */
 static bool is_invisible(gunichar c)
 {
-    return g_unichar_iscntrl(c) || (c >= 0x202a && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069) ||
-           c == 0x200e || c == 0x200f || c == 0xfeff || (c & 0xfffe) == 0xfffe ||
-           (c >= 0xfdd0 && c <= 0xfdef);
+    return g_unichar_iscntrl(c) || turns_direction(c) || c == 0x200e || c == 0x200f ||
+           c == 0xfeff || (c & 0xfffe) == 0xfffe || (c >= 0xfdd0 && c <= 0xfdef);
 }
 
 void header_text_clean(char *text, size_t most)

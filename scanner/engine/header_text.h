@@ -3,6 +3,7 @@
 #ifndef GATEHOUSE_SCANNER_ENGINE_HEADER_TEXT_H
 #define GATEHOUSE_SCANNER_ENGINE_HEADER_TEXT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #define HEADER_TEXT_CHARACTERS 998
@@ -20,6 +21,9 @@ char *header_text_unfold(const char *value, size_t length, const char *charset);
  * decoded; a quotation mark or backslash in them becomes '_', so that it cannot end the parameter.
  */
 char *header_text_parameters(const char *value, size_t length, const char *charset);
+
+/* Whether UTF-8 text has characters that turn the direction of what follows. */
+bool header_text_turns(const char *text);
 
 /* Removes control characters, line separators and bidirectional overrides from UTF-8 text in place,
  * makes each run of white space one space, trims both ends and cuts at `most` characters. */

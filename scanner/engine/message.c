@@ -12,7 +12,7 @@
 
 struct content {
     bool multipart, rfc822, digest;
-    bool attachment;
+    bool attachment, hidden_name;
     char *boundary; /* NULL: none */
     char *type;
     char *charset;
@@ -28,11 +28,12 @@ static void content_clear(struct content *content)
     g_free(content->name);
 }
 
-static char *clean_name(const char *name)
+static char *clean_name(const char *name, bool *hidden)
 {
     if (!name || !*name)
         return NULL;
     char *valid = g_utf8_make_valid(name, -1);
+    *hidden |= header_text_turns(valid);
     header_text_clean(valid, MESSAGE_NAME_CHARACTERS);
     g_strdelimit(valid, "/", '_');
     if (*valid)
@@ -68,7 +69,8 @@ static void read_type(const struct header_field *field, struct content *content)
         content->boundary = g_strdup(boundary);
     content->charset = g_strdup(g_mime_content_type_get_parameter(type, "charset"));
     content->type = lower_type(type);
-    content->name = clean_name(g_mime_content_type_get_parameter(type, "name"));
+    content->name =
+        clean_name(g_mime_content_type_get_parameter(type, "name"), &content->hidden_name);
     g_object_unref(type);
 }
 
@@ -80,7 +82,8 @@ static void read_disposition(const struct header_field *field, struct content *c
     GMimeContentDisposition *disposition = g_mime_content_disposition_parse(NULL, text);
     if (!disposition)
         return;
-    char *name = clean_name(g_mime_content_disposition_get_parameter(disposition, "filename"));
+    char *name = clean_name(g_mime_content_disposition_get_parameter(disposition, "filename"),
+                            &content->hidden_name);
     content->attachment = g_mime_content_disposition_is_attachment(disposition);
     g_object_unref(disposition);
     if (!name)
@@ -257,6 +260,7 @@ static void build(struct message *message, bool *digests)
         part->name = g_steal_pointer(&content.name);
         part->type = g_steal_pointer(&content.type);
         part->attachment = content.attachment;
+        part->hidden_name = content.hidden_name;
         if (i == 0)
             take_fields(message, &header, content.charset);
         bool typed = header.fields[HEADER_CONTENT_TYPE].value != NULL;

@@ -26,10 +26,11 @@ struct message_part {
     int depth;
     size_t begin, body, end; /* offsets: header is [begin, body), body is [body, end) */
     GMimeContentEncoding encoding;
-    char *name;      /* file name as UTF-8 without '/', or NULL */
-    char *type;      /* the media type that the header says, in lower case, or NULL */
-    char *charset;   /* as the header says, or NULL */
-    bool attachment; /* Content-Disposition: attachment */
+    char *name;       /* file name as UTF-8 without '/', or NULL */
+    char *type;       /* the media type that the header says, in lower case, or NULL */
+    char *charset;    /* as the header says, or NULL */
+    bool hidden_name; /* the name had characters that turn its direction */
+    bool attachment;  /* Content-Disposition: attachment */
 };
 
 struct message {

@@ -3,6 +3,8 @@
 #include "scanner/engine/last_word.h"
 #include "scanner/engine/malware.h"
 #include "scanner/engine/message.h"
+#include "scanner/engine/suspicious.h"
+#include "scanner/engine/tree.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -22,7 +24,9 @@ struct scan {
     struct cl_engine *engine;
     const struct scan_request *request;
     int64_t begin_us, stop_us; /* libclamav is to end before stop_us */
-    struct message *message;   /* NULL where it could not be read */
+    const struct engine_settings *settings;
+    struct message *message; /* NULL where it could not be read */
+    struct tree *tree;       /* NULL before it is built */
     struct malware_result result;
 };
 
@@ -92,26 +96,43 @@ static json_t *threats(const struct malware_result *result)
     for (size_t i = 0; array && i < result->find_count; i++) {
         const struct malware_find *find = &result->finds[i];
         const char *part = *find->part ? find->part : WHOLE_MESSAGE;
-        json_array_append_new(array, json_pack("{s:s,s:s}", "name", find->name, "part", part));
+        json_array_append_new(array, json_pack("{s:s,s:s,s:s}", "name", find->name, "part", part,
+                                               "verdict", config_verdict_name(find->verdict)));
     }
     return array;
 }
 
-static const char *verdict(const struct malware_result *result)
+static bool applies(const struct malware_result *result, enum config_verdict verdict)
 {
-    if (result->find_count > 0)
-        return "virus";
-    return *result->reason ? "unscannable" : "clean";
+    if (verdict == CONFIG_VERDICT_UNSCANNABLE)
+        return *result->reason != '\0';
+    for (size_t i = 0; i < result->find_count; i++)
+        if (result->finds[i].verdict == verdict)
+            return true;
+    return false;
+}
+
+/* The verdicts that apply, the worst first; none for a clean message. */
+static json_t *verdicts(const struct malware_result *result)
+{
+    json_t *array = json_array();
+    for (int i = 0; array && i < CONFIG_VERDICT_COUNT; i++)
+        if (applies(result, (enum config_verdict)i))
+            json_array_append_new(array, json_string(config_verdict_name((enum config_verdict)i)));
+    return array;
 }
 
 static json_t *answer(const struct scan *scan)
 {
     const struct message *message = scan->message;
-    return json_pack("{s:{s:s,s:s,s:o,s:s,s:s,s:s,s:s,s:I,s:I}}", "result", "id", scan->request->id,
-                     "verdict", verdict(&scan->result), "threats", threats(&scan->result), "reason",
-                     scan->result.reason, "subject", message ? message->subject : "", "from",
-                     message ? message->from : "", "message_id", message ? message->message_id : "",
-                     "parts", (json_int_t)(message ? message_leaf_count(message) : 0), "elapsed_us",
+    json_t *list = verdicts(&scan->result);
+    const char *worst = json_string_value(json_array_get(list, 0));
+    return json_pack("{s:{s:s,s:s,s:o,s:o,s:s,s:s,s:s,s:s,s:I,s:I}}", "result", "id",
+                     scan->request->id, "verdict", worst ? worst : "clean", "verdicts", list,
+                     "threats", threats(&scan->result), "reason", scan->result.reason, "subject",
+                     message ? message->subject : "", "from", message ? message->from : "",
+                     "message_id", message ? message->message_id : "", "parts",
+                     (json_int_t)(message ? message_leaf_count(message) : 0), "elapsed_us",
                      (json_int_t)(now_us() - scan->begin_us));
 }
 
@@ -162,13 +183,7 @@ static bool has_name(const struct malware_result *result, const char *name)
 static void name_parts(struct scan *scan)
 {
     struct malware_result found = {0};
-    json_t *known = answer(scan);
-    bool prepared = known && last_word_set(scan->request->answer, known);
-    json_decref(known);
-    if (!prepared)
-        return;
     scan_parts(scan, &found);
-    last_word_clear();
     for (size_t i = 0; i < scan->result.find_count; i++)
         if (!has_name(&found, scan->result.finds[i].name))
             malware_add_find(&found, scan->result.finds[i].name, WHOLE_MESSAGE);
@@ -187,6 +202,102 @@ static void scan_unrecognised(struct scan *scan)
                  "the message has too many parts");
 }
 
+/* --- the tree --- */
+
+/* Containers that the tree opens and libclamav does not. */
+static bool is_closed_to_clamav(const char *type)
+{
+    static const char *const types[] = {"application/x-rar",      "application/zstd",
+                                        "application/x-lzma",     "application/x-lzip",
+                                        "application/x-compress", "application/x-archive",
+                                        "application/vnd.ms-tnef"};
+    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
+        if (strcmp(types[i], type) == 0)
+            return true;
+    return false;
+}
+
+static void scan_members(struct scan *scan)
+{
+    const struct tree *tree = scan->tree;
+    char path[TREE_PATH_SIZE], member[TREE_PATH_SIZE + MESSAGE_PATH_SIZE];
+    for (size_t i = 1; i < tree->count && milliseconds_left(scan) > 0; i++) {
+        const struct tree_node *node = &tree->nodes[i];
+        struct malware_result result = {0};
+        if (node->kind != TREE_MEMBER || !is_closed_to_clamav(tree->nodes[node->parent].type))
+            continue;
+        struct malware_scan how = {scan->engine, milliseconds_left(scan), true};
+        malware_scan(&how, node->data, node->length, &result);
+        for (size_t j = 0; j < result.find_count; j++) {
+            snprintf(member, sizeof(member), "%s%s%s", tree_path(tree, i, path),
+                     *result.finds[j].part ? "/" : "", result.finds[j].part);
+            malware_add_find(&scan->result, result.finds[j].name, member);
+        }
+        if (*result.reason && !*scan->result.reason)
+            memcpy(scan->result.reason, result.reason, sizeof(result.reason));
+    }
+}
+
+static void set_reason(struct scan *scan, const char *text)
+{
+    if (*text && !*scan->result.reason)
+        malware_set_reason(&scan->result, text);
+}
+
+/* What could not be opened to its end has not been looked at. */
+static void tell_damage(struct scan *scan)
+{
+    char path[TREE_PATH_SIZE], text[TREE_PATH_SIZE + 100];
+    for (size_t i = 0; i < scan->tree->count; i++) {
+        if (!scan->tree->nodes[i].damaged || scan->tree->nodes[i].kind == TREE_MULTIPART)
+            continue;
+        snprintf(text, sizeof(text), "a container is broken or not known to its end (%s)",
+                 tree_path(scan->tree, i, path));
+        set_reason(scan, text);
+        return;
+    }
+}
+
+static void look_into(struct scan *scan)
+{
+    const struct config_engine_limits *limits = &scan->settings->limits;
+    char text[TREE_PATH_SIZE + 200];
+    struct tree_limits of_tree = {.depth = limits->depth,
+                                  .parts = (size_t)limits->parts,
+                                  .unpacked_bytes = (uint64_t)limits->unpacked_megabytes << 20,
+                                  .ratio = (unsigned)limits->ratio,
+                                  .stop_us = scan->stop_us};
+    scan->tree = tree_build(scan->message, &of_tree);
+    if (!scan->tree) {
+        set_reason(scan, "out of memory");
+        return;
+    }
+    scan_members(scan);
+    suspicious_look(scan->tree, &scan->result);
+    set_reason(scan, tree_limit_text(scan->tree, text, sizeof(text)));
+    tell_damage(scan);
+}
+
+/* --- the message --- */
+
+/* What is known already stands should looking closer take too long or crash: else a message made
+ * for that would turn from infected into unscannable. */
+static void look_closer(struct scan *scan)
+{
+    json_t *known = scan->result.find_count > 0 ? answer(scan) : NULL;
+    bool prepared = known && last_word_set(scan->request->answer, known);
+    json_decref(known);
+    if (scan->result.find_count > 0 && !prepared)
+        return;
+    if (scan->result.find_count > 0)
+        name_parts(scan);
+    else if (!*scan->result.reason && !scan->result.taken_as_mail)
+        scan_unrecognised(scan);
+    look_into(scan);
+    if (prepared)
+        last_word_clear();
+}
+
 static void scan_bytes(struct scan *scan, const void *data, size_t length)
 {
     scan->message = message_parse(data, length);
@@ -197,12 +308,8 @@ static void scan_bytes(struct scan *scan, const void *data, size_t length)
     malware_scan(&how, data, length, &scan->result);
     for (size_t i = 0; i < scan->result.find_count; i++)
         scan->result.finds[i].part[0] = '\0';
-    if (!scan->message)
-        return;
-    if (scan->result.find_count > 0)
-        name_parts(scan);
-    else if (!*scan->result.reason && !scan->result.taken_as_mail)
-        scan_unrecognised(scan);
+    if (scan->message)
+        look_closer(scan);
 }
 
 json_t *scan_message(struct cl_engine *engine, const struct engine_settings *settings,
@@ -211,6 +318,7 @@ json_t *scan_message(struct cl_engine *engine, const struct engine_settings *set
     int64_t begin = now_us();
     struct scan scan = {
         .engine = engine,
+        .settings = settings,
         .request = request,
         .begin_us = begin,
         .stop_us = begin + (int64_t)request->seconds * 1000000 / 100 * CLAMAV_SHARE,
@@ -219,6 +327,7 @@ json_t *scan_message(struct cl_engine *engine, const struct engine_settings *set
     void *data = map_message(&scan, settings, &length);
     scan_bytes(&scan, data ? data : "", length);
     json_t *result = answer(&scan);
+    tree_free(scan.tree);
     message_free(scan.message);
     if (data)
         munmap(data, length);

@@ -22,6 +22,11 @@ static void set_defaults(struct engine_settings *settings)
     settings->scan_seconds = DEFAULT_SCAN_SECONDS;
     settings->message_limit = DEFAULT_MESSAGE_LIMIT + TRACE_ALLOWANCE;
     settings->memory_limit = (uint64_t)DEFAULT_MEMORY_MIB << 20;
+    settings->limits = (struct config_engine_limits){.depth = 20,
+                                                     .parts = 10000,
+                                                     .unpacked_megabytes = 256,
+                                                     .ratio = 1000,
+                                                     .memory_megabytes = DEFAULT_MEMORY_MIB};
     settings->sandbox = true;
 }
 
@@ -57,6 +62,9 @@ static void take_configuration(struct engine_settings *settings,
         largest = config->outbound.max_message_bytes;
     settings->workers = clamp(config->engine.workers, 1, ENGINE_WORKERS_LIMIT);
     settings->scan_seconds = clamp(config->engine.scan_seconds, 1, ENGINE_SCAN_SECONDS_LIMIT);
+    settings->limits = config->engine.limits;
+    if (!getenv("GATEHOUSE_ENGINE_MEMORY"))
+        settings->memory_limit = (uint64_t)config->engine.limits.memory_megabytes << 20;
     if (largest > 0)
         settings->message_limit = (uint64_t)largest + TRACE_ALLOWANCE;
 }

@@ -128,11 +128,12 @@ bool tree_content_add(struct tree_content *content, const void *data, size_t len
 }
 
 /* Backslashes become slashes; no name leads upwards or to the root. */
-static char *clean_member_name(const char *name)
+static char *clean_member_name(const char *name, bool *hidden)
 {
     if (!name || !*name)
         return NULL;
     char *text = g_utf8_make_valid(name, -1);
+    *hidden = header_text_turns(text);
     g_strdelimit(text, "\\", '/');
     header_text_clean(text, TREE_NAME_CHARACTERS);
     g_auto(GStrv) pieces = g_strsplit(text, "/", -1);
@@ -152,7 +153,7 @@ bool tree_add_member(struct tree *tree, size_t container, const char *name,
         free(content->data);
         return false;
     }
-    node->name = clean_member_name(name);
+    node->name = clean_member_name(name, &node->hidden_name);
     node->owned = content->data;
     node->data = content->data ? content->data : "";
     node->length = content->length;
@@ -206,6 +207,7 @@ static void add_message(struct tree *tree, const struct message *message, size_t
         node->name = g_strdup(part->name);
         node->declared_type = g_strdup(part->type);
         node->attachment = part->attachment;
+        node->hidden_name = part->hidden_name;
         if (node->kind == TREE_PART)
             take_content(node);
     }

@@ -50,6 +50,7 @@ struct tree_node {
     const char *type;    /* by its content (type.h); "" for kinds without content */
     const char *data;    /* content, transfer encoding undone; NULL where there is none to see */
     size_t length;
+    bool hidden_name;              /* it turns its direction, so that people read another one */
     bool attachment;               /* a MIME part that is not meant to be shown as the text */
     bool container;                /* was opened: its members follow as children */
     bool encrypted;                /* cannot be looked into without a password */

@@ -1,6 +1,5 @@
 #include "scanner/mta/policy.h"
 
-#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -44,31 +43,70 @@ static void write_header(struct policy_decision *decision, const char *verdict)
     snprintf(decision->header, sizeof(decision->header), "%s\r\n", line);
 }
 
-static const struct {
-    const char *verdict, *policy;
-    bool bounces;
-    size_t action; /* where it stands in struct scanner_config */
-} policies[] = {
-    {"virus", "malware.virus", false, offsetof(struct scanner_config, virus_action)},
-    {"unscannable", "malware.unscannable", true,
-     offsetof(struct scanner_config, unscannable_action)},
+/* The name of each verdict's policy, as the audit log has it. */
+static const char *const policy_names[] = {
+    [CONFIG_VERDICT_VIRUS] = "malware.virus",
+    [CONFIG_VERDICT_WORM] = "malware.worm",
+    [CONFIG_VERDICT_SPYWARE] = "malware.spyware",
+    [CONFIG_VERDICT_SUSPICIOUS_ATTACHMENT] = "malware.suspicious_attachment",
+    [CONFIG_VERDICT_ENCRYPTED_ATTACHMENT] = "malware.encrypted_attachment",
+    [CONFIG_VERDICT_UNSCANNABLE] = "malware.unscannable",
 };
-#define POLICY_COUNT (sizeof(policies) / sizeof(policies[0]))
+
+/* Who sends a virus forges the sender as a rule, so that a bounce would hit somebody else. */
+static bool sender_is_forged(enum config_verdict verdict)
+{
+    return verdict == CONFIG_VERDICT_VIRUS || verdict == CONFIG_VERDICT_WORM;
+}
+
+/* How much an action keeps from the recipients. */
+static int strictness(enum config_action action)
+{
+    switch (action) {
+    case CONFIG_ACTION_DELETE:
+        return 2;
+    case CONFIG_ACTION_REJECT:
+        return 1;
+    default:
+        return 0;
+    }
+}
+
+static enum config_verdict read_verdict(const json_t *value)
+{
+    const char *name = json_string_value(value);
+    enum config_verdict verdict;
+    return name && config_verdict_parse(name, &verdict) ? verdict : CONFIG_VERDICT_UNSCANNABLE;
+}
+
+/* Of the verdicts that apply the one whose action is the strictest; of equal ones the first, which
+ * is the worst: an archive that is infected and encrypted must not pass as an encrypted one. */
+static enum config_verdict choose_verdict(const struct scanner_config *config, const json_t *result)
+{
+    const json_t *verdicts = json_object_get(result, "verdicts");
+    enum config_verdict chosen = read_verdict(json_object_get(result, "verdict"));
+    const json_t *value;
+    size_t index;
+    json_array_foreach((json_t *)verdicts, index, value)
+    {
+        enum config_verdict verdict = read_verdict(value);
+        if (strictness(config->malware[verdict]) > strictness(config->malware[chosen]))
+            chosen = verdict;
+    }
+    return chosen;
+}
 
 void policy_decide(const struct scanner_config *config, const json_t *result,
                    struct policy_decision *decision)
 {
-    const char *verdict = text_of(result, "verdict");
-    size_t i = 0;
     *decision = (struct policy_decision){.action = CONFIG_ACTION_DELIVER};
-    if (strcmp(verdict, "clean") == 0)
+    if (strcmp(text_of(result, "verdict"), "clean") == 0)
         return;
-    while (i < POLICY_COUNT - 1 && strcmp(verdict, policies[i].verdict) != 0)
-        i++; /* the last one is for everything else */
-    decision->policy = policies[i].policy;
-    decision->bounces = policies[i].bounces;
-    memcpy(&decision->action, (const char *)config + policies[i].action, sizeof(decision->action));
+    enum config_verdict verdict = choose_verdict(config, result);
+    decision->policy = policy_names[verdict];
+    decision->bounces = !sender_is_forged(verdict);
+    decision->action = config->malware[verdict];
     describe(result, decision->detail, sizeof(decision->detail));
     if (decision->action == CONFIG_ACTION_DELIVER)
-        write_header(decision, policies[i].verdict);
+        write_header(decision, config_verdict_name(verdict));
 }

@@ -18,7 +18,8 @@ struct policy_decision {
     char detail[POLICY_DETAIL_SIZE]; /* what was found, for the audit log; "" */
 };
 
-/* Decides over the engine's result object. A verdict that is not known is as good as none: the
+/* Decides over the engine's result object: of all verdicts that apply the one with the strictest
+ * action counts. A verdict that is not known is as good as none: the
  * message is unscannable. */
 void policy_decide(const struct scanner_config *config, const json_t *result,
                    struct policy_decision *decision);
