@@ -1,6 +1,7 @@
 /* Listeners, the number of sessions, shutting down, and speed. What is said within a session stands
  * in tests/smtp. */
 #include "smtp_scene.h"
+#include "smtp_scene_directory.h"
 
 #include "common/ip.h"
 #include "common/timestamp.h"
@@ -160,6 +161,151 @@ static void a_session_goes_on_with_the_configuration_that_it_began_with(void **s
     expect(&after, "550 ");
     client_close(&before);
     client_close(&after);
+}
+
+static json_t *rates(const char *name, int limit)
+{
+    return json_pack("{s:i}", name, limit);
+}
+
+static void a_session_that_runs_ends_when_its_direction_takes_nothing_more(void **state)
+{
+    struct scene *scene = *state;
+    struct scene_client client, late;
+    json_t *document = scene_document(scene);
+    client_open(&client, scene, scene->inbound, false);
+    expect(&client, "220 ");
+    say(&client, "HELO x\r\n");
+    expect(&client, "250 ");
+    say(&client, "MAIL FROM:<>\r\nRCPT TO:<b@example.org>\r\n");
+    expect(&client, "250 ");
+    expect(&client, "250 ");
+    set(document, "inbound", "accept", json_false());
+    configure(scene, document);
+    client_open(&late, scene, scene->inbound, false);
+    expect(&late, "421 4.3.2 mx.example.org does not accept messages at this time");
+    say(&client, "DATA\r\n");
+    expect(&client, "354 ");
+    say(&client, "x\r\n.\r\n");
+    expect(&client, "250 2.0.0 Ok: queued as ");
+    say(&client, "MAIL FROM:<>\r\n");
+    expect(&client, "421 4.3.2 mx.example.org does not accept messages at this time");
+    assert_true(client_closed(&client, WAIT_MS));
+    client_close(&client);
+    client_close(&late);
+    configure(scene, scene_document(scene));
+    client_open(&client, scene, scene->inbound, false);
+    expect(&client, "220 ");
+    client_close(&client);
+}
+
+static void what_was_counted_outlives_a_change_of_the_configuration(void **state)
+{
+    struct scene *scene = *state;
+    struct scene_client client;
+    json_t *document = scene_document(scene);
+    set(document, "inbound", "rates", rates("connections_per_minute", 2));
+    configure(scene, json_deep_copy(document));
+    for (int i = 0; i < 2; i++) {
+        client_open(&client, scene, scene->inbound, false);
+        expect(&client, "220 ");
+        client_close(&client);
+    }
+    json_object_set_new(document, "host_name", json_string("new.example.org"));
+    configure(scene, document);
+    client_open(&client, scene, scene->inbound, false);
+    expect(&client, "421 4.7.0 new.example.org too many connections from your address");
+    client_close(&client);
+    client_open(&client, scene, scene->inbound6, true);
+    expect(&client, "220 ");
+    client_close(&client);
+}
+
+static json_t *behind_proxy(struct scene *scene)
+{
+    json_t *document = scene_document(scene);
+    json_t *smtp = json_object_get(document, "smtp");
+    json_t *inbound = json_object_get(smtp, "inbound");
+    json_t *listener = json_array_get(json_object_get(inbound, "listeners"), 0);
+    json_object_set_new(listener, "proxy_protocol", json_true());
+    set(document, "inbound", "proxy_networks", json_pack("[s]", "127.0.0.0/8"));
+    return document;
+}
+
+/* A byte now and then must not hold a connection for ever. */
+static void a_proxy_header_that_drips_in_is_cut_off(void **state)
+{
+    struct scene *scene = *state;
+    struct scene_client client;
+    static const char header[] = "\r\n\r\n\0\r\nQUIT\n\x21\x11\x10\0";
+    configure(scene, behind_proxy(scene));
+    client_open(&client, scene, scene->inbound, false);
+    int64_t start = timestamp_monotonic_ms();
+    for (size_t i = 0; i < 40 && !client_closed(&client, 250); i++)
+        client_send(&client, i < sizeof(header) - 1 ? &header[i] : "x", 1);
+    assert_true(client.closed);
+    assert_in_range(timestamp_monotonic_ms() - start, 4000, 8000);
+    assert_int_equal(smtp_server_sessions(scene->mta.smtp_server), 0);
+    client_close(&client);
+}
+
+static void connections_behind_a_proxy_have_a_limit_before_their_header(void **state)
+{
+    struct scene *scene = *state;
+    struct scene_client clients[3];
+    json_t *document = behind_proxy(scene);
+    set(document, "inbound", "max_sessions", json_integer(2));
+    configure(scene, document);
+    for (int i = 0; i < 3; i++)
+        client_open(&clients[i], scene, scene->inbound, false);
+    assert_true(client_closed(&clients[2], WAIT_MS));
+    assert_false(client_closed(&clients[0], 50));
+    for (int i = 0; i < 3; i++)
+        client_close(&clients[i]);
+}
+
+static void a_shutdown_closes_what_waits_for_its_proxy_header(void **state)
+{
+    struct scene *scene = scene_new();
+    struct scene_client client;
+    (void)state;
+    configure(scene, behind_proxy(scene));
+    client_open(&client, scene, scene->inbound, false);
+    assert_false(client_closed(&client, 50));
+    smtp_server_free(scene->mta.smtp_server);
+    scene->mta.smtp_server = NULL;
+    assert_true(client_closed(&client, WAIT_MS));
+    client_close(&client);
+    scene_free(scene);
+}
+
+static void a_shutdown_does_not_wait_for_the_directory(void **state)
+{
+    struct scene *scene = scene_new();
+    struct scene_client client;
+    json_t *document = scene_document(scene);
+    (void)state;
+    assert_true(scene_directory_line("(hold)"));
+    json_object_set_new(json_array_get(json_object_get(document, "domains"), 0), "recipients",
+                        json_string("reject"));
+    configure(scene, document);
+    client_open(&client, scene, scene->inbound, false);
+    expect(&client, "220 ");
+    say(&client, "HELO x\r\n");
+    expect(&client, "250 ");
+    say(&client, "MAIL FROM:<>\r\nRCPT TO:<b@example.org>\r\n");
+    expect(&client, "250 ");
+    while (scene_directory_waiting() == 0)
+        scene_turn(scene);
+    int64_t start = timestamp_monotonic_ms();
+    smtp_server_free(scene->mta.smtp_server);
+    scene->mta.smtp_server = NULL;
+    assert_in_range(timestamp_monotonic_ms() - start, 0, 3000);
+    assert_int_equal(scene_directory_waiting(), 0);
+    expect(&client, "421 4.3.2 ");
+    client_close(&client);
+    assert_string_equal(scene->events->text, "aborted inbound from=<> size=0");
+    scene_free(scene);
 }
 
 static bool can_connect(struct scene *scene, unsigned port)
@@ -507,6 +653,12 @@ int main(void)
         SCENE_TEST(a_flood_of_refusals_does_not_flood_the_audit_log),
         SCENE_TEST(a_client_that_does_not_read_is_not_read_from),
         SCENE_TEST(many_sessions_are_served_at_once),
+        SCENE_TEST(a_session_that_runs_ends_when_its_direction_takes_nothing_more),
+        SCENE_TEST(what_was_counted_outlives_a_change_of_the_configuration),
+        SCENE_TEST(a_proxy_header_that_drips_in_is_cut_off),
+        SCENE_TEST(connections_behind_a_proxy_have_a_limit_before_their_header),
+        cmocka_unit_test(a_shutdown_closes_what_waits_for_its_proxy_header),
+        cmocka_unit_test(a_shutdown_does_not_wait_for_the_directory),
         cmocka_unit_test(a_shutdown_tells_every_session),
         cmocka_unit_test(a_shutdown_waits_for_the_answer_of_the_intake),
         cmocka_unit_test(a_shutdown_does_not_wait_for_ever),
