@@ -9,10 +9,11 @@
 
 #define THREATS_SHOWN 100
 
-static const char *const event_types[] = {"received", "aborted",  "refused", "scanned",
-                                          "action",   "delivery", "bounced", NULL};
+static const char *const event_types[] = {"received", "aborted", "refused", "scanned", "action",
+                                          "delivery", "bounced", "queue",   NULL};
 static const char *const actions[] = {"deliver", "delete",          "reject", "bounce",
                                       "refused", "message aborted", NULL};
+static const char *const queue_actions[] = {"hold", "release", "flush", "reroute", NULL};
 static const char *const directions[] = {"inbound", "outbound", "internal", NULL};
 static const char *const outcomes[] = {"delivered", "deferred", "failed", NULL};
 
@@ -185,9 +186,10 @@ static void put_event_recipients(struct page *page, json_t *to, const json_t *ev
 
 static void put_event_members(struct page *page, json_t *to, const json_t *event)
 {
-    static const char *const texts[] = {"peer_ip", "helo",   "protocol", "sender",     "reply",
-                                        "reason",  "detail", "policy",   "address",    "host",
-                                        "ip",      "dsn",    "subject",  "message_id", "from"};
+    static const char *const texts[] = {
+        "peer_ip", "helo",       "protocol", "sender", "reply",        "reason",
+        "detail",  "policy",     "address",  "host",   "ip",           "dsn",
+        "subject", "message_id", "from",     "route",  "administrator"};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         copy_text(page, to, event, texts[i]);
     copy_text(page, to, event, "user");
@@ -202,6 +204,7 @@ static void put_event_members(struct page *page, json_t *to, const json_t *event
     page_put_word(page, to, "direction", text_of(event, "direction"), directions);
     page_put_word(page, to, "verdict", text_of(event, "verdict"), page_verdicts);
     page_put_word(page, to, "action", text_of(event, "action"), actions);
+    page_put_word(page, to, "queue_action", text_of(event, "action"), queue_actions);
     page_put_word(page, to, "outcome", text_of(event, "outcome"), outcomes);
 }
 

@@ -87,6 +87,14 @@ static const struct field delivery_fields[] = {
     {0},
 };
 
+/* Only checked: what an administrator did to the queue stands in the event alone. */
+static const struct field queue_fields[] = {
+    {"action", "action", FIELD_TEXT, 32, true},
+    {"administrator", "administrator", FIELD_TEXT, 128, true},
+    {"route", "route", FIELD_TEXT, 300, false},
+    {0},
+};
+
 static const struct field bounced_fields[] = {
     {"recipient", "idx", FIELD_NUMBER, MOST_RECIPIENTS - 1, true},
     {"address", "address", FIELD_TEXT, 1000, false},
@@ -314,12 +322,19 @@ static const char *state_of_action(const char *action)
     return NULL;
 }
 
+static bool check_index(const json_t *index, struct error *error)
+{
+    json_int_t number = json_integer_value(index);
+    return (json_is_integer(index) && number >= 0 && number < MOST_RECIPIENTS) ||
+           broken(error, "recipients", "must hold the indices of recipients");
+}
+
 static bool read_action_recipient(struct audit_event *event, const json_t *index, const char *state,
                                   struct error *error)
 {
     json_int_t number = json_integer_value(index);
-    if (!json_is_integer(index) || number < 0 || number >= MOST_RECIPIENTS)
-        return broken(error, "recipients", "must hold the indices of recipients");
+    if (!check_index(index, error))
+        return false;
     json_t *columns = add_recipient(event, (size_t)number);
     return columns && read_fields(recipient_action_fields, event->value, columns, error) &&
            (!state || set_state(event, columns, state));
@@ -363,6 +378,24 @@ static bool read_delivery(struct audit_event *event, struct error *error)
     return read_one_recipient(event, delivery_fields, outcome, error);
 }
 
+static bool read_queue(struct audit_event *event, struct error *error)
+{
+    cleanup_json json_t *columns = json_object();
+    const json_t *index;
+    size_t i;
+    if (!read_fields(queue_fields, event->value, columns, error))
+        return false;
+    const json_t *array = recipient_array(event->value, error);
+    if (!array)
+        return false;
+    json_array_foreach((json_t *)array, i, index)
+    {
+        if (!check_index(index, error))
+            return false;
+    }
+    return true;
+}
+
 static bool read_bounced(struct audit_event *event, struct error *error)
 {
     return read_one_recipient(event, bounced_fields, AUDIT_BOUNCED, error);
@@ -374,7 +407,7 @@ static const struct {
 } types[] = {
     {"received", read_received}, {"aborted", read_aborted}, {"refused", read_refused},
     {"scanned", read_scanned},   {"action", read_action},   {"delivery", read_delivery},
-    {"bounced", read_bounced},
+    {"bounced", read_bounced}, {"queue", read_queue},
 };
 
 /* A type that is not known (a newer scanner's) is kept as an event and changes nothing. */
