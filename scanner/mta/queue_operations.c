@@ -24,7 +24,7 @@ struct job {
     queue_action run;
     struct queue_action_order order;
     char *administrator, *route;
-    int64_t begun_at, ended_at; /* monotonic; 0: it still runs */
+    int64_t ended_at; /* monotonic; 0: it still runs */
 
     /* What it is about: the messages of `ids`, or what the walk finds of those that were there when
      * it began. */
@@ -32,7 +32,7 @@ struct job {
     size_t id_count, id_at;
     struct queue_filter filter;
     struct queue_walk walk;
-    struct message_id last;
+    int64_t until; /* milliseconds since 1970 */
 
     struct message_id *busy; /* those to be looked at again */
     size_t busy_count, busy_at;
@@ -92,8 +92,7 @@ static struct queue_message *next_of_ids(struct job *job)
 static struct queue_message *next_message(struct job *job)
 {
     struct queue_message *message = job->ids ? next_of_ids(job) : queue_walk_next(&job->walk);
-    if (!message || job->ids ||
-        memcmp(message->id.bytes, job->last.bytes, sizeof job->last.bytes) <= 0)
+    if (!message || job->ids || message_id_time_ms(&message->id) <= job->until)
         return message;
     job->walk.over = true; /* it came after the job */
     return NULL;
@@ -296,8 +295,8 @@ bool queue_operations_act(struct queue_operations *operations, const json_t *req
         job_free(job);
         return false;
     }
-    job->id = job->last = message_id_new();
-    job->begun_at = timestamp_monotonic_ms();
+    job->id = message_id_new();
+    job->until = timestamp_now_ms();
     job->timer = evtimer_new(operations->mta->base, on_slice, job);
     if (!job->timer)
         abort();
