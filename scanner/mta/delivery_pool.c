@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define WINDOW_START 5   /* connections to a destination that is not known yet */
+#define SLOW_GROWTH 8    /* successes for each connection, for one more */
 #define IDLE_MS 5000     /* after which a connection is given up */
 #define FORGET_MS 600000 /* after which an unused destination is forgotten */
 #define REOPEN_MS 1000   /* after a failed connection beside others that live */
@@ -258,17 +259,24 @@ void delivery_pool_spend(struct delivery_pool *pool)
         pool->allowance -= 1;
 }
 
+/* Fast up to half of what failed, and then slowly: a server that takes no more is asked for more
+ * now and then, not all the time. */
 void delivery_pool_widen(struct delivery_pool *pool)
 {
-    if (pool->window < window_most(pool->delivery))
-        pool->window++;
+    bool fast = pool->steady == 0 || pool->window < pool->steady;
+    if (pool->window >= window_most(pool->delivery) ||
+        (!fast && ++pool->successes < SLOW_GROWTH * pool->window))
+        return;
+    pool->successes = 0;
+    pool->window++;
 }
 
 void delivery_pool_narrow(struct delivery_pool *pool)
 {
     unsigned most = window_most(pool->delivery);
     unsigned window = pool->window < most ? pool->window : most;
-    pool->window = window > 1 ? window / 2 : 1;
+    pool->window = pool->steady = window > 1 ? window / 2 : 1;
+    pool->successes = 0;
 }
 
 /* --- connections --- */
@@ -328,7 +336,8 @@ void delivery_pool_unsafe(struct delivery_pool *pool, const char *reply)
 void delivery_pool_unreachable(struct delivery_pool *pool, int code, const char *reply)
 {
     int64_t now = timestamp_monotonic_ms();
-    delivery_pool_narrow(pool);
+    if (now >= pool->open_after) /* else it failed beside the one that led to that */
+        delivery_pool_narrow(pool);
     if (pool->connections > 0) { /* perhaps it takes no more than these */
         delivery_pool_wait(pool);
         return;

@@ -80,8 +80,10 @@ struct delivery_pool {
     struct delivery_pool *next_gathered;
     struct delivery_connection *idle, *busy, *connecting;
     unsigned connections, connecting_count;
-    unsigned window;   /* most connections at present */
-    unsigned failures; /* in a row: no host was reached */
+    unsigned window;    /* most connections at present */
+    unsigned steady;    /* the window at which growth becomes slow; 0: it never failed yet */
+    unsigned successes; /* since the window grew, where it grows slowly */
+    unsigned failures;  /* in a row: no host was reached */
     bool pumping;
     double allowance; /* messages that may begin now, where there is a limit */
     int64_t allowance_at;

@@ -32,11 +32,11 @@ static struct scanner_config *make_config(const struct scene *scene,
         "\"inbound\":{\"listeners\":[%s]},\"outbound\":{\"listeners\":[]},"
         "\"delivery\":{\"dns_servers\":[\"127.0.0.1\"]%s%s}},"
         "\"domains\":[{\"name\":\"relay.example\",\"route\":{\"kind\":\"relay\",\"relays\":"
-        "[{\"host\":\"127.0.0.1\",\"port\":%u}]}}%s]}",
+        "[{\"host\":\"127.0.0.1\",\"port\":%u}]}}%s]%s}",
         options->listeners ? options->listeners : "",
         options->delivery && *options->delivery ? "," : "",
         options->delivery ? options->delivery : "", (unsigned)scene->peer.port,
-        options->domains ? options->domains : "");
+        options->domains ? options->domains : "", options->members ? options->members : "");
     struct scanner_config *config = config_parse(text.data, text.length, &error);
     if (!config)
         fail_msg("%s", error_text(&error, reason, sizeof(reason)));
@@ -155,7 +155,7 @@ static void on_accepted(void *argument, enum error_code result)
 static void hand_over(struct scene *scene, struct queue_draft *draft, const char *body)
 {
     char id[MESSAGE_ID_TEXT_SIZE];
-    draft->direction = QUEUE_INBOUND;
+    draft->direction = scene->direction;
     draft->state = QUEUE_TO_BE_DELIVERED;
     draft->large_fd = -1;
     buffer_add_text(&draft->body, body ? body : "Subject: test\r\n\r\nHello.\r\n");

@@ -13,14 +13,16 @@ struct scene {
     struct peer peer; /* at relay.example's route */
     struct dns_server dns;
     unsigned accepted;
-    json_t *events; /* all so far, in order */
-    bool holding;   /* due messages are not delivered */
+    json_t *events;                 /* all so far, in order */
+    bool holding;                   /* due messages are not delivered */
+    enum queue_direction direction; /* of what is sent */
 };
 
 struct scene_options {
     const char *delivery;  /* members of smtp.delivery, "" for none */
     const char *listeners; /* of the inbound server: members of the list, or NULL */
     const char *domains;   /* further ones, each with a comma before it */
+    const char *members;   /* of the document, each with a comma before it, or NULL */
     const struct dns_record *records;
 };
 
