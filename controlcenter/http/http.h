@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define HTTP_BODY_LIMIT (1u << 20)        /* bytes of a console request's body */
+#define HTTP_BODY_LIMIT (16u << 20)       /* bytes of a console request's body */
 #define HTTP_FLEET_BODY_LIMIT (32u << 20) /* bytes of a fleet request's body */
 
 enum http_method { HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_PUT, HTTP_DELETE, HTTP_OTHER };

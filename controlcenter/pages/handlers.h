@@ -85,6 +85,21 @@ void page_certificate_import_form(struct http_request *request, struct http_resp
 void page_certificate_import(struct http_request *request, struct http_response *response);
 void page_certificate_answer(struct http_request *request, struct http_response *response);
 
+/* address_lists.c: aliases and masquerades */
+void page_address_list(struct http_request *request, struct http_response *response);
+void page_address_new_form(struct http_request *request, struct http_response *response);
+void page_address_new(struct http_request *request, struct http_response *response);
+void page_address_form(struct http_request *request, struct http_response *response);
+void page_address(struct http_request *request, struct http_response *response);
+void page_address_remove_form(struct http_request *request, struct http_response *response);
+void page_address_remove(struct http_request *request, struct http_response *response);
+
+/* list_import.c: domains, aliases and masquerades as a file */
+void page_list_export(struct http_request *request, struct http_response *response);
+void page_list_import_form(struct http_request *request, struct http_response *response);
+void page_list_import(struct http_request *request, struct http_response *response);
+void page_list_import_confirm(struct http_request *request, struct http_response *response);
+
 /* hosts.c, host_add.c, host_flow.c, host_settings.c */
 void page_hosts(struct http_request *request, struct http_response *response);
 void page_host(struct http_request *request, struct http_response *response);

@@ -14,12 +14,17 @@ static const struct {
     const char *place;
     const char *tab;
 } places[] = {
-    {"dashboard", "status"},  {"audit", "status"},         {"malware_policy", "malware"},
-    {"domains", "protocols"}, {"hosts", "administration"}, {"account", "own_account"},
-    {"queues", "status"},     {"directory", "protocols"},  {"smtp_users", "protocols"},     {"smtp", "protocols"},
+    {"dashboard", "status"},
+    {"audit", "status"},
+    {"malware_policy", "malware"},
+    {"domains", "protocols"}, {"aliases", "protocols"}, {"masquerades", "protocols"},
+    {"hosts", "administration"},
+    {"account", "own_account"},
+    {"queues", "status"},     {"directory", "protocols"},  {"smtp_users", "protocols"},
+    {"smtp", "protocols"},
+    {"certificates", "administration"},
     {"delivery_security", "protocols"},
     {"bounce_protection", "protocols"},
-    {"certificates", "administration"},
 };
 
 static const char *tab_of(const char *place)
