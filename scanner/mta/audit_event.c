@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define USUAL_BYTES 400 /* of an event; so much is reserved at once */
 #define TEXT_LIMIT 4000 /* bytes of one value; what the Control Center keeps is shorter */
 
 static const char *const direction_names[] = {
@@ -56,9 +57,16 @@ static void add_string(struct buffer *out, const char *text)
     add(out, "\"");
 }
 
+static void add_name(struct buffer *out, const char *name)
+{
+    add(out, ",\"");
+    add(out, name);
+    add(out, "\":");
+}
+
 static void add_text_member(struct buffer *out, const char *name, const char *text)
 {
-    buffer_add_format(out, ",\"%s\":", name);
+    add_name(out, name);
     if (text)
         add_string(out, text);
     else
@@ -67,14 +75,25 @@ static void add_text_member(struct buffer *out, const char *name, const char *te
 
 static void add_number_member(struct buffer *out, const char *name, uint64_t number)
 {
-    buffer_add_format(out, ",\"%s\":%llu", name, (unsigned long long)number);
+    char digits[20], *at = digits + sizeof(digits);
+    do
+        *--at = (char)('0' + number % 10);
+    while ((number /= 10) > 0);
+    add_name(out, name);
+    buffer_add(out, at, (size_t)(digits + sizeof(digits) - at));
 }
 
 static void begin(struct buffer *out, const char *type, const struct message_id *id)
 {
     char at[TIMESTAMP_TEXT_SIZE], text[MESSAGE_ID_TEXT_SIZE];
-    buffer_add_format(out, "{\"at\":\"%s\",\"type\":\"%s\",\"id\":\"%s\"",
-                      timestamp_text(timestamp_now_ms(), at), type, message_id_text(id, text));
+    buffer_reserve(out, USUAL_BYTES);
+    add(out, "{\"at\":\"");
+    add(out, timestamp_text(timestamp_now_ms(), at));
+    add(out, "\",\"type\":\"");
+    add(out, type);
+    add(out, "\",\"id\":\"");
+    add(out, message_id_text(id, text));
+    add(out, "\"");
 }
 
 static void end(struct buffer *out)

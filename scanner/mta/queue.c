@@ -235,18 +235,32 @@ void queue_release_busy(struct queue *queue, struct queue_message *message)
 
 #define SPACE_MARGIN_MOST (512ull << 20)
 #define SPACE_MARGIN_PART 50 /* of the file system */
+#define SPACE_LOOK_MS 20
 
-bool queue_has_space(struct queue *queue, uint64_t bytes)
+/* The file system is asked so often and not for every message; what was granted since counts. */
+static bool look_for_space(struct queue *queue)
 {
+    int64_t now = timestamp_monotonic_ms();
     struct statvfs status;
-    if (!queue_log_has_space(queue->log))
-        return false;
+    if (queue->space_looked_at && now < queue->space_looked_at + SPACE_LOOK_MS)
+        return true;
     if (statvfs(queue->folder, &status) != 0)
         return false;
     uint64_t margin = (uint64_t)status.f_blocks * status.f_frsize / SPACE_MARGIN_PART;
     if (margin > SPACE_MARGIN_MOST)
         margin = SPACE_MARGIN_MOST;
-    return (uint64_t)status.f_bavail * status.f_frsize >= margin + bytes;
+    uint64_t available = (uint64_t)status.f_bavail * status.f_frsize;
+    queue->space = available > margin ? available - margin : 0;
+    queue->space_looked_at = now;
+    return true;
+}
+
+bool queue_has_space(struct queue *queue, uint64_t bytes)
+{
+    if (!queue_log_has_space(queue->log) || !look_for_space(queue) || queue->space < bytes)
+        return false;
+    queue->space -= bytes;
+    return true;
 }
 
 struct queue_log *queue_log_of(struct queue *queue)

@@ -35,6 +35,10 @@ struct queue {
     struct event *resume_timer;
     struct message_id resumed; /* those up to it are looked at since a direction went on */
 
+    /* Bytes that may still be taken, as the file system said at that time (monotonic ms). */
+    uint64_t space;
+    int64_t space_looked_at;
+
     /* Moving messages out of the oldest segments (queue_compact.c). */
     struct event *compact_timer;
     size_t moves_in_flight;
