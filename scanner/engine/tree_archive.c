@@ -3,6 +3,7 @@
 #include "scanner/engine/tree_private.h"
 
 #include "scanner/engine/charset.h"
+#include "scanner/engine/clean_private.h"
 
 #include <archive.h>
 #include <archive_entry.h>
@@ -39,11 +40,24 @@ static const struct {
 static const char *const compressed_suffixes[] = {".gz",   ".bz2", ".xz", ".zst",
                                                   ".lzma", ".lz",  ".Z",  ".z"};
 
-static struct archive *open_archive(const struct tree_node *node)
+/* A ZIP file by another name is read as one. */
+static size_t find_format(const char *type)
 {
     size_t i = 0;
-    while (i < G_N_ELEMENTS(formats) && strcmp(formats[i].type, node->type) != 0)
+    while (i < G_N_ELEMENTS(formats) && strcmp(formats[i].type, type) != 0)
         i++;
+    return i;
+}
+
+static bool is_archive(const char *type)
+{
+    return find_format(type) < G_N_ELEMENTS(formats);
+}
+
+static struct archive *open_archive(const struct tree_node *node)
+{
+    bool zip = node->length > 4 && memcmp(node->data, "PK", 2) == 0;
+    size_t i = find_format(zip ? "application/zip" : node->type);
     struct archive *archive = i < G_N_ELEMENTS(formats) ? archive_read_new() : NULL;
     if (!archive)
         return NULL;
@@ -157,13 +171,23 @@ static void read_archive(struct tree *tree, size_t index, struct archive *archiv
         tree->nodes[index].damaged = true;
 }
 
-bool tree_open_archive(struct tree *tree, size_t index)
+struct archive *tree_archive_read(const struct tree_node *node)
 {
-    const struct tree_node *node = &tree->nodes[index];
     struct archive *archive = open_archive(node);
     if (!archive)
-        return false;
+        return NULL;
     if (archive_read_open_memory(archive, node->data, node->length) == ARCHIVE_OK)
+        return archive;
+    archive_read_free(archive);
+    return NULL;
+}
+
+bool tree_open_archive(struct tree *tree, size_t index)
+{
+    if (!is_archive(tree->nodes[index].type))
+        return false;
+    struct archive *archive = tree_archive_read(&tree->nodes[index]);
+    if (archive)
         read_archive(tree, index, archive);
     else
         tree->nodes[index].damaged = true;

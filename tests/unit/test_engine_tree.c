@@ -11,8 +11,8 @@
 
 #include <cmocka.h>
 
-#include <archive.h>
-#include <archive_entry.h>
+#include "test_engine_archives.h"
+
 #include <glib.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,102 +20,6 @@
 
 #define TEST_FILES "/usr/share/clamav-testfiles"
 #define MINUTE_US 60000000
-
-/* --- making archives --- */
-
-struct bytes {
-    char *data;
-    size_t length;
-};
-
-struct member {
-    const char *name;
-    struct bytes content;
-};
-
-static struct bytes text(const char *content)
-{
-    return (struct bytes){(char *)content, strlen(content)};
-}
-
-typedef int (*writer)(struct archive *);
-
-static la_ssize_t append_bytes(struct archive *archive, void *argument, const void *data,
-                               size_t length)
-{
-    (void)archive;
-    g_byte_array_append(argument, data, (guint)length);
-    return (la_ssize_t)length;
-}
-
-static struct bytes finish(GByteArray *array)
-{
-    struct bytes bytes = {.length = array->len};
-    bytes.data = (char *)g_byte_array_free(array, FALSE);
-    return bytes;
-}
-
-static struct bytes pack(writer format, writer filter, const char *options,
-                         const struct member *members, size_t count)
-{
-    struct archive *archive = archive_write_new();
-    GByteArray *array = g_byte_array_new();
-    assert_true(format(archive) == ARCHIVE_OK);
-    if (filter)
-        assert_true(filter(archive) == ARCHIVE_OK);
-    if (options)
-        assert_int_equal(archive_write_set_options(archive, options), ARCHIVE_OK);
-    if (options && strstr(options, "encryption"))
-        archive_write_set_passphrase(archive, "secret");
-    archive_write_set_bytes_per_block(archive, 0);
-    assert_int_equal(archive_write_open(archive, array, NULL, append_bytes, NULL), ARCHIVE_OK);
-    for (size_t i = 0; i < count; i++) {
-        struct archive_entry *entry = archive_entry_new();
-        archive_entry_set_pathname(entry, members[i].name);
-        archive_entry_set_filetype(entry, AE_IFREG);
-        archive_entry_set_perm(entry, 0644);
-        archive_entry_set_size(entry, (la_int64_t)members[i].content.length);
-        assert_int_equal(archive_write_header(archive, entry), ARCHIVE_OK);
-        archive_write_data(archive, members[i].content.data, members[i].content.length);
-        archive_entry_free(entry);
-    }
-    archive_write_close(archive);
-    archive_write_free(archive);
-    return finish(array);
-}
-
-static struct bytes pack_one(writer format, writer filter, const char *name, struct bytes content)
-{
-    struct member member = {name, content};
-    return pack(format, filter, NULL, &member, 1);
-}
-
-static struct bytes zip_of(const char *name, struct bytes content)
-{
-    return pack_one(archive_write_set_format_zip, NULL, name, content);
-}
-
-/* --- making messages --- */
-
-static struct bytes mail_with(const char *name, const char *type, struct bytes content)
-{
-    GString *mail = g_string_new(
-        "From: a@example.com\r\nSubject: files\r\nMIME-Version: 1.0\r\n"
-        "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/plain\r\n\r\n"
-        "Here it is.\r\n--b\r\n");
-    g_autofree char *encoded = g_base64_encode((const guchar *)content.data, content.length);
-    g_string_append_printf(mail,
-                           "Content-Type: %s; name=\"%s\"\r\n"
-                           "Content-Disposition: attachment; filename=\"%s\"\r\n"
-                           "Content-Transfer-Encoding: base64\r\n\r\n",
-                           type, name, name);
-    for (size_t at = 0, length = strlen(encoded); at < length; at += 76)
-        g_string_append_printf(mail, "%.76s\r\n", encoded + at);
-    g_string_append(mail, "--b--\r\n");
-    struct bytes bytes = {.length = mail->len};
-    bytes.data = g_string_free(mail, FALSE);
-    return bytes;
-}
 
 struct scene {
     struct bytes mail;
