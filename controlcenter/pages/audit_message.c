@@ -187,9 +187,9 @@ static void put_event_recipients(struct page *page, json_t *to, const json_t *ev
 static void put_event_members(struct page *page, json_t *to, const json_t *event)
 {
     static const char *const texts[] = {
-        "peer_ip", "helo",       "protocol", "sender", "reply",        "reason",
-        "detail",  "policy",     "address",  "host",   "ip",           "dsn",
-        "subject", "message_id", "from",     "route",  "administrator"};
+        "peer_ip", "helo",    "protocol",      "sender",  "reply", "reason",  "detail",
+        "policy",  "address", "host",          "ip",      "dsn",   "subject", "message_id",
+        "from",    "route",   "administrator", "security"};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         copy_text(page, to, event, texts[i]);
     copy_text(page, to, event, "user");

@@ -382,6 +382,27 @@ static void assert_harmless(const struct console *console)
     assert_shows(console, "&lt;script&gt;alert(1)&lt;/script&gt;");
 }
 
+static void a_deferral_is_told_as_the_log_of_the_scanner_does(void **state)
+{
+    static const char reply[] =
+        "451 4.4.1 [internal] No valid hosts (too many connection failures)";
+    struct console *console = *state;
+    struct batch batch = {0};
+    char id[37], path[64];
+    sign_in(console);
+    new_id(id);
+    add_received(&batch, id, "a@example.org", "b@example.com", NULL);
+    add_delivery(&batch, id, 0, "b@example.com", "deferred", reply);
+    json_object_set_new(json_array_get(batch.events, 1), "security", json_string("mta-sts"));
+    write_batch(console->scene->store, "s", &batch);
+    snprintf(path, sizeof path, "/audit/%s", id);
+    get(console, path);
+    assert_shows(console, "Temporary delivery failure, sender: a@example.org, recipient: "
+                          "b@example.com, Detail: 451 4.4.1 [internal] No valid hosts (too many "
+                          "connection failures)");
+    assert_shows(console, "demanded: mta-sts");
+}
+
 static void hostile_text_is_shown_as_text(void **state)
 {
     struct console *console = *state;
@@ -434,6 +455,25 @@ static void a_host_that_lies_about_itself_breaks_no_page(void **state)
     assert_status(console, 200);
     assert_hides(console, "<b>");
     assert_shows(console, "<dt>Delivery</dt><dd><span class=\"none\">unknown</span>");
+}
+
+static void a_host_page_names_the_directory_that_does_not_answer(void **state)
+{
+    struct console *console = *state;
+    char id[37], path[64];
+    sign_in(console);
+    add_scanner(console, "mx1.example.com",
+                "{\"mta\":{},\"engine\":{\"signatures\":{\"source\":\"clamav\"}},"
+                "\"directory\":{\"sources\":[{\"name\":\"People\",\"answers\":true,\"asked\":12},"
+                "{\"name\":\"<b>Branch\",\"answers\":false,\"asked\":5,\"failed\":4},7]},"
+                "\"supervisor\":{\"services\":{}}}",
+                id);
+    snprintf(path, sizeof path, "/hosts/%s", id);
+    get(console, path);
+    assert_shows(console, "Directories");
+    assert_shows(console, "The directory <q>&lt;b&gt;Branch</q> does not answer");
+    assert_hides(console, "The directory <q>People</q>");
+    assert_hides(console, "<b>Branch");
 }
 
 /* --- the dashboard --- */
@@ -691,8 +731,10 @@ int main(void)
         page_test(a_sign_in_that_another_site_sends_is_refused),
         page_test(every_page_answers_with_the_headers_of_safety),
         page_test(what_does_not_exist_is_said_by_a_page),
+        page_test(a_deferral_is_told_as_the_log_of_the_scanner_does),
         page_test(hostile_text_is_shown_as_text),
         page_test(a_host_that_lies_about_itself_breaks_no_page),
+        page_test(a_host_page_names_the_directory_that_does_not_answer),
         page_test(the_dashboard_says_that_signatures_are_missing),
         page_test(the_dashboard_names_a_host_that_went_silent_or_refused_its_configuration),
         page_test(a_domain_is_added_changed_and_removed),
