@@ -66,10 +66,18 @@ const atHost = (link) => async ({ page, gatehouse }) => {
   await page.waitForURL(`**/${link.toLowerCase()}`);
 };
 
+const atLink = (address, ...links) => async ({ page }) => {
+  await page.goto(address);
+  for (const link of links) {
+    await page.getByRole("main").getByRole("link", { name: link, exact: true }).click();
+    await page.waitForLoadState("load");
+  }
+};
+
 const submitted = (address, fields, button) => async ({ page }) => {
   await page.goto(address);
   for (const [label, value] of Object.entries(fields)) await page.getByLabel(label, { exact: true }).fill(value);
-  await page.getByRole("button", { name: button }).click();
+  await page.getByRole("button", { name: button, exact: true }).click();
   await page.waitForLoadState("load");
 };
 
@@ -95,6 +103,18 @@ const PAGES = {
   "host-new-refused": submitted("/hosts/new", { "Host name": "not a host" },
     "Make the enrolment command"),
   "host-enrol": submitted("/hosts/new", { "Host name": "mx3.test" }, "Make the enrolment command"),
+  smtp: at("/smtp"),
+  "delivery-security": at("/delivery-security"),
+  "bounce-protection": at("/bounce-protection"),
+  certificates: at("/certificates"),
+  certificate: atLink("/certificates", "p12.browser.test"),
+  "certificate-remove": atLink("/certificates", "p12.browser.test", "Remove"),
+  "certificate-new": at("/certificates/new"),
+  "certificate-new-refused": submitted("/certificates/new", { "Names of the servers": "not a name" },
+    "Make it"),
+  "certificate-import": at("/certificates/import"),
+  "certificate-import-refused": submitted("/certificates/import",
+    { "Or as text: certificate and chain": "nothing" }, "Import"),
   password: at("/account/password"),
   "not-found": at("/nothing/here"),
 };
