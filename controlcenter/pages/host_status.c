@@ -10,6 +10,7 @@
 #define NUMBER_MOST (INT64_C(1) << 53)
 #define TEXT_MOST 300
 #define SERVICES_MOST 16
+#define SOURCES_MOST 16
 #define OLD_SIGNATURES_MS (INT64_C(7) * 86400000)
 
 /* The members of a status that a process of the host answers. */
@@ -139,6 +140,21 @@ static bool has_waiting_service(const json_t *status)
     return false;
 }
 
+static bool is_silent(const json_t *source)
+{
+    return json_is_false(json_object_get(source, "answers"));
+}
+
+/* A directory source that gave no answer when it was asked last: mail for its recipients waits. */
+static bool has_silent_source(const json_t *status)
+{
+    const json_t *sources = json_object_get(member(status, "directory"), "sources");
+    for (size_t i = 0; i < json_array_size(sources) && i < SOURCES_MOST; i++)
+        if (is_silent(json_array_get(sources, i)))
+            return true;
+    return false;
+}
+
 void host_summarise(const struct store_scanner *scanner, int64_t now, struct host_summary *summary)
 {
     const json_t *status = scanner->status;
@@ -157,7 +173,7 @@ void host_summarise(const struct store_scanner *scanner, int64_t now, struct hos
     summary->is_partly_unknown = is_partly_unknown(status);
     summary->has_problem = has_text(member(status, "engine"), "problem") ||
                            has_text(member(status, "events"), "problem") ||
-                           has_waiting_service(status);
+                           has_waiting_service(status) || has_silent_source(status);
     summary->needs_attention = summary->needs_attention || summary->signatures_missing ||
                                summary->signatures_old || summary->is_partly_unknown ||
                                summary->has_problem;
@@ -262,6 +278,26 @@ static void put_services(struct page *page, json_t *row, const json_t *status)
     page_put(page, row, "has_services", json_boolean(json_array_size(array) > 0));
 }
 
+static void put_source(struct page *page, json_t *sources, const json_t *source)
+{
+    char text[TEXT_MOST + 1];
+    json_t *row = page_add_object(page, sources);
+    page_put_text(page, row, "name", text_member(source, "name", text));
+    page_put(page, row, "is_silent", json_boolean(is_silent(source)));
+    put_count(page, row, "asked", source);
+    put_count(page, row, "failed", source);
+    put_count(page, row, "waiting", source);
+}
+
+static void put_directory(struct page *page, json_t *row, const json_t *directory)
+{
+    const json_t *sources = json_object_get(directory, "sources");
+    json_t *array = page_put_array(page, row, "sources");
+    for (size_t i = 0; i < json_array_size(sources) && i < SOURCES_MOST; i++)
+        put_source(page, array, json_array_get(sources, i));
+    page_put(page, row, "has_sources", json_boolean(json_array_size(array) > 0));
+}
+
 static void put_silent_processes(struct page *page, json_t *row, const json_t *status)
 {
     json_t *array = page_put_array(page, row, "silent_processes");
@@ -313,4 +349,5 @@ void host_put(struct page *page, json_t *row, const struct store_scanner *scanne
     put_signatures(page, row, member(status, "engine"), &summary);
     put_events(page, row, status);
     put_services(page, row, status);
+    put_directory(page, row, member(status, "directory"));
 }
