@@ -70,6 +70,8 @@ struct resolver {
     bool closing;
 };
 
+static const struct resolver_answer no_answer = {.status = RESOLVER_NO_ANSWER};
+
 static void on_timer(evutil_socket_t fd, short events, void *argument);
 static void send_query(struct entry *entry, int type);
 static void begin(struct entry *entry);
@@ -510,6 +512,10 @@ static void begin(struct entry *entry)
 static void find(struct resolver *resolver, const char *name, enum kind kind,
                  resolver_callback callback, void *argument)
 {
+    if (resolver->closing) {
+        callback(argument, &no_answer);
+        return;
+    }
     struct entry *entry = entry_of(resolver, name, kind);
     if (entry->answer && (timestamp_monotonic_ms() < entry->answer->expires)) {
         entry->pending++;
@@ -574,11 +580,10 @@ struct resolver *resolver_new(struct event_base *base, const struct ip_address *
 
 static void disappoint_waiters(struct entry *entry)
 {
-    static const struct resolver_answer none = {.status = RESOLVER_NO_ANSWER};
     while (entry->waiters) {
         struct waiter *waiter = entry->waiters;
         entry->waiters = waiter->next;
-        waiter->callback(waiter->argument, &none);
+        waiter->callback(waiter->argument, &no_answer);
         free(waiter);
     }
 }

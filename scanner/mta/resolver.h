@@ -54,7 +54,7 @@ struct resolver *resolver_new(struct event_base *base, const struct ip_address *
 /* Other servers from now on; lookups under way begin again there. False leaves all as it was. */
 bool resolver_set_servers(struct resolver *resolver, const struct ip_address *servers,
                           size_t server_count, struct error *error);
-/* Who waits gets RESOLVER_NO_ANSWER, and must not ask again. */
+/* Who waits gets RESOLVER_NO_ANSWER, and so does who asks again because of that. */
 void resolver_free(struct resolver *resolver);
 
 /* `name` is a normalised domain name. The callback may come before the function returns. CNAMEs are

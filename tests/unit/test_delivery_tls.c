@@ -270,6 +270,21 @@ static void test_connections_of_other_demands_are_not_shared(void **state)
     close_scene(&at);
 }
 
+/* The sanitizers see what a reload leaves behind. */
+static void test_a_reload_keeps_what_is_trusted(void **state)
+{
+    struct tls_scene at;
+    (void)state;
+    open_scene(&at, "\"tls\":\"verified\"", "");
+    at.mx.tls = authority_issue(&at.authority, MX, 10);
+    for (int i = 0; i < 20; i++) {
+        delivery_configured(at.scene.mta.delivery);
+        if (i % 5 == 0)
+            check_delivered(&at, "verified");
+    }
+    close_scene(&at);
+}
+
 /* --- DANE --- */
 
 #define DANE "\"dns_validates\":true"
@@ -496,6 +511,7 @@ int main(void)
         cmocka_unit_test(test_policies_go_by_domain_and_route),
         cmocka_unit_test(test_the_next_host_is_tried_where_one_is_not_trusted),
         cmocka_unit_test(test_connections_of_other_demands_are_not_shared),
+        cmocka_unit_test(test_a_reload_keeps_what_is_trusted),
         cmocka_unit_test(test_a_certificate_that_fits_its_record_is_trusted),
         cmocka_unit_test(test_a_certificate_that_does_not_fit_its_record_is_refused),
         cmocka_unit_test(test_a_downgrade_is_refused_where_there_is_a_record),

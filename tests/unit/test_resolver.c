@@ -18,6 +18,10 @@
 
 #include <cmocka.h>
 
+#define LONG_TEXT                                                                                  \
+    "a text of more than one string, each of which is at most a hundred bytes long in this test, " \
+    "and which is one text all the same when it is read"
+
 static const struct dns_record records[] = {
     {"some.example", "MX", 10, "mx1.example", 0},
     {"some.example", "MX", 5, "MX2.Example", 0},
@@ -29,14 +33,21 @@ static const struct dns_record records[] = {
     {"host.example", "AAAA", 0, "2001:db8::1", 0},
     {"four.example", "A", 0, "192.0.2.4", 1},
     {"fails.example", "FAIL", 0, "", 0},
+    {"text.example", "TXT", 0, "short", 0},
+    {"text.example", "TXT", 0, LONG_TEXT, 0},
+    {"_25._tcp.host.example", "TLSA", 0, "3 1 1 00ff", 0},
+    {"also.example", "CNAME", 0, "host.example", 0},
     {NULL, NULL, 0, NULL, 0},
 };
 
 struct seen {
     unsigned answers;
     enum resolver_status status;
+    bool secure;
+    char canonical[DOMAIN_SIZE];
     size_t count;
     struct resolver_record records[RESOLVER_RECORDS];
+    char data[2][200]; /* of the first ones */
 };
 
 struct scene {
@@ -50,6 +61,10 @@ static void on_answer(void *argument, const struct resolver_answer *answer)
     struct seen *seen = argument;
     seen->answers++;
     seen->status = answer->status;
+    seen->secure = answer->secure;
+    memcpy(seen->canonical, answer->canonical, sizeof(seen->canonical));
+    for (size_t i = 0; i < answer->count && i < 2; i++)
+        memcpy(seen->data[i], answer->records[i].data, answer->records[i].data_length);
     seen->count = answer->count;
     memcpy(seen->records, answer->records, answer->count * sizeof(seen->records[0]));
 }
@@ -148,6 +163,37 @@ static void test_both_families_are_found(void **state)
     struct seen seen = find_addresses(*state, "host.example");
     assert_int_equal(seen.count, 2);
     assert_int_not_equal(ip_is_v4(&seen.records[0].address), ip_is_v4(&seen.records[1].address));
+}
+
+static void test_texts_and_tlsa_records_are_found(void **state)
+{
+    struct scene *scene = *state;
+    struct seen text = {0}, tlsa = {0};
+    resolver_find_text(scene->resolver, "text.example", on_answer, &text);
+    await(scene, &text, 1);
+    assert_int_equal(text.count, 2);
+    assert_string_equal(text.data[0], "short");
+    assert_string_equal(text.data[1], LONG_TEXT);
+    resolver_find_tlsa(scene->resolver, "_25._tcp.host.example", on_answer, &tlsa);
+    await(scene, &tlsa, 1);
+    assert_int_equal(tlsa.count, 1);
+    assert_int_equal(tlsa.records[0].data_length, 5);
+    assert_memory_equal(tlsa.data[0], "\3\1\1\0\xff", 5);
+}
+
+static void test_an_answer_is_secure_where_the_server_says_so(void **state)
+{
+    struct scene *scene = *state;
+    assert_false(find_mx(scene, "some.example").secure);
+    scene->server.secure = true;
+    assert_true(find_addresses(scene, "host.example").secure);
+    assert_false(find_mx(scene, "fails.example").secure);
+}
+
+static void test_the_name_behind_an_alias_is_told(void **state)
+{
+    assert_string_equal(find_addresses(*state, "also.example").canonical, "host.example");
+    assert_string_equal(find_addresses(*state, "host.example").canonical, "host.example");
 }
 
 static void test_those_who_ask_together_share_one_query(void **state)
@@ -284,6 +330,9 @@ int main(void)
         WITH_SERVER(test_names_that_are_no_host_names_are_left_out),
         WITH_SERVER(test_what_is_missing_is_told_apart),
         WITH_SERVER(test_both_families_are_found),
+        WITH_SERVER(test_texts_and_tlsa_records_are_found),
+        WITH_SERVER(test_an_answer_is_secure_where_the_server_says_so),
+        WITH_SERVER(test_the_name_behind_an_alias_is_told),
         WITH_SERVER(test_those_who_ask_together_share_one_query),
         WITH_SERVER(test_an_answer_is_kept_as_long_as_it_says),
         WITH_SERVER(test_other_servers_answer_what_is_under_way),
