@@ -6,6 +6,7 @@
 #include "scanner/engine/type.h"
 
 #include <gmime/gmime.h>
+#include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,6 +52,7 @@ static bool start_libraries(struct generation_load *load, struct error *error)
     if (code != CL_SUCCESS)
         return error_set(error, ERROR_INTERNAL, "libclamav", "cannot start: %s", cl_strerror(code));
     g_mime_init();
+    setlocale(LC_CTYPE, "C.UTF-8"); /* names in archives are of every script */
     load->converters = charset_preload();
     if (!type_preload(error))
         return false;

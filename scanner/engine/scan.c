@@ -1,5 +1,6 @@
 #include "scanner/engine/scan.h"
 
+#include "scanner/engine/clean_file.h"
 #include "scanner/engine/last_word.h"
 #include "scanner/engine/malware.h"
 #include "scanner/engine/message.h"
@@ -28,6 +29,9 @@ struct scan {
     struct message *message; /* NULL where it could not be read */
     struct tree *tree;       /* NULL before it is built */
     struct malware_result result;
+    int cleaned; /* descriptor, -1: none */
+    uint64_t cleaned_size;
+    char not_cleaned[MALWARE_REASON_SIZE]; /* why; "" */
 };
 
 static int64_t now_us(void)
@@ -312,21 +316,72 @@ static void scan_bytes(struct scan *scan, const void *data, size_t length)
         look_closer(scan);
 }
 
+/* --- cleaning --- */
+
+static void scan_piece(void *argument, const void *data, size_t length,
+                       struct malware_result *result)
+{
+    const struct scan *scan = argument;
+    struct malware_scan how = {scan->engine, milliseconds_left(scan), true};
+    malware_scan(&how, data, length, result);
+}
+
+static bool is_to_be_cleaned(const struct scan *scan)
+{
+    for (size_t i = 0; i < scan->result.find_count; i++)
+        if (scan->request->clean & 1u << scan->result.finds[i].verdict)
+            return true;
+    return false;
+}
+
+static void clean(struct scan *scan)
+{
+    struct error error = {0};
+    struct clean_order order = {scan->tree, scan->request->clean, scan_piece, scan};
+    if (!scan->tree || !is_to_be_cleaned(scan))
+        return;
+    json_t *known = answer(scan);
+    bool prepared = known && last_word_set(scan->request->answer, known);
+    json_decref(known);
+    if (!prepared)
+        return;
+    scan->cleaned = clean_file_write(&order, &scan->cleaned_size, &error);
+    last_word_clear();
+    if (scan->cleaned < 0)
+        snprintf(scan->not_cleaned, sizeof(scan->not_cleaned), "%s", error.message);
+}
+
+/* The answer with what cleaning came to. */
+static json_t *last_answer(const struct scan *scan)
+{
+    json_t *frame = answer(scan);
+    json_t *result = json_object_get(frame, "result");
+    if (scan->cleaned >= 0)
+        json_object_set_new(result, "cleaned",
+                            json_pack("{s:I}", "size", (json_int_t)scan->cleaned_size));
+    else if (*scan->not_cleaned)
+        json_object_set_new(result, "not_cleaned", json_string(scan->not_cleaned));
+    return frame;
+}
+
 json_t *scan_message(struct cl_engine *engine, const struct engine_settings *settings,
-                     const struct scan_request *request)
+                     const struct scan_request *request, int *cleaned)
 {
     int64_t begin = now_us();
     struct scan scan = {
         .engine = engine,
         .settings = settings,
         .request = request,
+        .cleaned = -1,
         .begin_us = begin,
         .stop_us = begin + (int64_t)request->seconds * 1000000 / 100 * CLAMAV_SHARE,
     };
     size_t length;
     void *data = map_message(&scan, settings, &length);
     scan_bytes(&scan, data ? data : "", length);
-    json_t *result = answer(&scan);
+    clean(&scan);
+    json_t *result = last_answer(&scan);
+    *cleaned = scan.cleaned;
     tree_free(scan.tree);
     message_free(scan.message);
     if (data)

@@ -81,16 +81,20 @@ static const char *encryption(const struct tree_node *node)
                                                                 : "Encrypted.Archive";
 }
 
+void suspicious_look_at(const struct tree *tree, size_t index, struct malware_result *result)
+{
+    const struct tree_node *node = &tree->nodes[index];
+    char path[TREE_PATH_SIZE];
+    bool in_told_archive = node->kind == TREE_MEMBER && tree->nodes[node->parent].encrypted;
+    const char *why = suspicion(node), *locked = in_told_archive ? NULL : encryption(node);
+    if (why)
+        malware_add_find(result, why, tree_path(tree, index, path));
+    if (locked)
+        malware_add_find(result, locked, tree_path(tree, index, path));
+}
+
 void suspicious_look(const struct tree *tree, struct malware_result *result)
 {
-    char path[TREE_PATH_SIZE];
-    for (size_t i = 0; i < tree->count; i++) {
-        const struct tree_node *node = &tree->nodes[i];
-        bool in_told_archive = node->kind == TREE_MEMBER && tree->nodes[node->parent].encrypted;
-        const char *why = suspicion(node), *locked = in_told_archive ? NULL : encryption(node);
-        if (why)
-            malware_add_find(result, why, tree_path(tree, i, path));
-        if (locked)
-            malware_add_find(result, locked, tree_path(tree, i, path));
-    }
+    for (size_t i = 0; i < tree->count; i++)
+        suspicious_look_at(tree, i, result);
 }

@@ -9,5 +9,7 @@
 /* Adds a find "Suspicious...." for each such node, and "Encrypted.Archive" or "Encrypted.Document"
  * for what cannot be looked into without a password. */
 void suspicious_look(const struct tree *tree, struct malware_result *result);
+/* The same for one node. */
+void suspicious_look_at(const struct tree *tree, size_t index, struct malware_result *result);
 
 #endif

@@ -75,17 +75,34 @@ static bool tie_to_parent(const struct worker *worker, struct error *error)
 
 /* --- requests --- */
 
+static bool read_verdicts(const json_t *array, uint32_t *bits, struct error *error)
+{
+    const json_t *value;
+    size_t index;
+    *bits = 0;
+    json_array_foreach((json_t *)array, index, value)
+    {
+        enum config_verdict verdict;
+        if (!json_is_string(value) || !config_verdict_parse(json_string_value(value), &verdict))
+            return error_set(error, ERROR_INVALID, "scan.clean", "has an unknown verdict");
+        *bits |= 1u << verdict;
+    }
+    return true;
+}
+
 /* False where the frame is not a scan. */
 static bool read_request(const json_t *frame, struct scan_request *request, struct error *error)
 {
     const struct json_place top = {.parent = NULL, .name = "scan"};
-    const json_t *scan;
+    const json_t *scan, *clean;
     const char *id;
     int64_t size, seconds;
     if (!json_get_object(frame, NULL, "scan", true, &scan, error) ||
         !json_get_text(scan, &top, "id", SCAN_ID_SIZE - 1, &id, error) ||
         !json_get_integer(scan, &top, "size", 0, SIZE_LIMIT, &size, error) ||
-        !json_get_integer(scan, &top, "seconds", 1, INT32_MAX, &seconds, error))
+        !json_get_integer(scan, &top, "seconds", 1, INT32_MAX, &seconds, error) ||
+        !json_get_array(scan, &top, "clean", false, CONFIG_VERDICT_COUNT, &clean, error) ||
+        !read_verdicts(clean, &request->clean, error))
         return false;
     memcpy(request->id, id, strlen(id) + 1);
     request->size = (uint64_t)size;
@@ -114,14 +131,15 @@ static bool answer_scan(const struct worker *worker, int connection, struct scan
         request->seconds = worker->settings->scan_seconds;
     atomic_store(&worker->board->slots[worker->slot], BOARD_BUSY);
     set_timer(request->seconds);
-    cleanup_json json_t *result = scan_message(worker->engine, worker->settings, request);
+    cleanup_fd int cleaned = -1;
+    cleanup_json json_t *result = scan_message(worker->engine, worker->settings, request, &cleaned);
     set_timer(0);
     tidy_scratch(worker);
     atomic_fetch_add(&worker->board->scans, 1);
     atomic_store(&worker->board->slots[worker->slot], BOARD_IDLE);
     if (!result)
         return error_set(error, ERROR_INTERNAL, NULL, "out of memory");
-    return ipc_packet_send(connection, result, -1, error);
+    return ipc_packet_send(connection, result, cleaned, error);
 }
 
 /* Takes one packet and answers it. False ends the connection. */

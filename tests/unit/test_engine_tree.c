@@ -11,6 +11,8 @@
 
 #include <cmocka.h>
 
+#include <locale.h>
+
 #include "test_engine_archives.h"
 
 #include <glib.h>
@@ -360,6 +362,7 @@ static int load_types(void **state)
 {
     (void)state;
     g_mime_init();
+    setlocale(LC_CTYPE, "C.UTF-8");
     return type_preload(NULL) ? 0 : -1;
 }
 
