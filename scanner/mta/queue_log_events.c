@@ -45,7 +45,7 @@ static void add_events(struct gathering *gathering, const struct log_record_head
     const char *end = text + header->events_length;
     for (uint64_t seq = header->seq; text < end; seq++) {
         const char *line = memchr(text, '\n', (size_t)(end - text));
-        if (!line || seq >= gathering->until)
+        if (!line || line == text || seq >= gathering->until)
             return;
         if (seq == gathering->wanted) {
             if (!begin_event(gathering))
@@ -87,6 +87,7 @@ static void read_record(struct queue_log *log, struct gathering *gathering, stru
     if (header.event_count) {
         add_lost(gathering, header.seq);
         add_events(gathering, &header, scratch->data + header.meta_length);
+        add_lost(gathering, end); /* those that the record counts but does not hold */
     }
     if (gathering->wanted >= end)
         log->reader_offset += log_align(sizeof header + header.meta_length + header.events_length +
