@@ -27,6 +27,7 @@ struct client {
     struct client *next, **link;
     struct bufferevent *bufferevent;
     bool waits; /* for events */
+    bool waits_for_reload;
     struct control_events events;
     struct queue_list *list; /* that is being gathered for it */
 };
@@ -118,14 +119,33 @@ static bool do_reload(struct client *client, const json_t *request, struct error
 {
     struct control *control = client->control;
     (void)request;
-    if (!control->reload(control->argument, error))
-        return false;
+    (void)error;
+    client->waits_for_reload = true;
+    control->reload(control->argument);
+    return true;
+}
+
+static void send_version(struct client *client)
+{
     struct buffer out = BUFFER_INIT;
     buffer_add_format(&out, "{\"ok\":true,\"version\":%lld}",
-                      (long long)control->mta->config->config->version);
+                      (long long)client->control->mta->config->config->version);
     send_text(client, out.data, out.length);
     buffer_free(&out);
-    return true;
+}
+
+void control_reloaded(struct control *control, const struct error *error)
+{
+    for (struct client *client = control->clients; client; client = client->next) {
+        if (!client->waits_for_reload)
+            continue;
+        client->waits_for_reload = false;
+        if (error)
+            send_error(client, error);
+        else
+            send_version(client);
+        read_on(client);
+    }
 }
 
 static bool do_ack(struct client *client, const json_t *request, struct error *error)
@@ -247,13 +267,18 @@ static void answer(struct client *client, const char *text, size_t length)
 
 /* --- connections --- */
 
+static bool waits(const struct client *client)
+{
+    return client->waits || client->list || client->waits_for_reload;
+}
+
 /* One request at a time: the next one waits until this is answered. */
 static void on_readable(struct bufferevent *bufferevent, void *argument)
 {
     struct client *client = argument;
     struct evbuffer *input = bufferevent_get_input(bufferevent);
     unsigned char head[IPC_HEAD_SIZE];
-    while (!client->waits && !client->list &&
+    while (!waits(client) &&
            evbuffer_copyout(input, head, IPC_HEAD_SIZE) == IPC_HEAD_SIZE) {
         size_t length = ipc_head_read(head);
         if (length == 0 || length > CONTROL_REQUEST_LIMIT) {
@@ -276,7 +301,7 @@ static void on_end(struct bufferevent *bufferevent, short what, void *argument)
 {
     struct client *client = argument;
     (void)bufferevent;
-    if (!(what & BEV_EVENT_TIMEOUT) || (!client->waits && !client->list))
+    if (!(what & BEV_EVENT_TIMEOUT) || !waits(client))
         client_free(client);
     else
         bufferevent_enable(client->bufferevent, EV_READ);

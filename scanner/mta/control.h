@@ -13,11 +13,14 @@
 
 struct control;
 
-/* Loads config/current.json and makes it the one that runs; false leaves the old one. */
-typedef bool (*control_reload)(void *argument, struct error *error);
+/* Begins to load config/current.json; control_reloaded says what became of it. */
+typedef void (*control_reload)(void *argument);
 
 struct control *control_open(struct mta *mta, const char *path, control_reload reload,
                              void *argument, struct error *error);
 void control_free(struct control *control);
+/* Answers those who asked for a reload. `error` says why the old configuration stays; NULL: the new
+ * one runs. */
+void control_reloaded(struct control *control, const struct error *error);
 
 #endif

@@ -1,6 +1,7 @@
 /* gatehouse-mta --state DIR: receives, queues and delivers the mail of a scanner. */
 #include "common/file.h"
 #include "common/log.h"
+#include "scanner/mta/config_loader.h"
 #include "scanner/mta/control.h"
 #include "scanner/mta/delivery.h"
 #include "scanner/mta/directory_client.h"
@@ -22,6 +23,7 @@
 struct program {
     struct mta mta;
     struct control *control;
+    struct config_loader *loader;
     char configuration[PATH_SIZE], key[PATH_SIZE], queue[PATH_SIZE];
     char engine_socket[PATH_SIZE], directory_socket[PATH_SIZE], control_socket[PATH_SIZE];
     bool stopping;
@@ -73,17 +75,33 @@ static bool take_configuration(struct program *program, struct scanner_config *c
     return true;
 }
 
-static bool reload(void *argument, struct error *error)
+static bool take_new_configuration(struct program *program, struct scanner_config *config,
+                                   struct error *error)
 {
-    struct program *program = argument;
-    struct scanner_config *config = config_load(program->configuration, program->key, error);
-    if (!config)
-        return false;
     if (program->mta.config && program->mta.config->config->version == config->version) {
         config_free(config);
         return true;
     }
     return take_configuration(program, config, error);
+}
+
+static void on_loaded(void *argument, struct scanner_config *config, const struct error *error,
+                      bool is_last)
+{
+    struct program *program = argument;
+    struct error reason = *error;
+    char text[REASON_SIZE];
+    bool good = config && take_new_configuration(program, config, &reason);
+    if (!good)
+        log_warning("reload: %s", error_text(&reason, text, sizeof(text)));
+    if (is_last)
+        control_reloaded(program->control, good ? NULL : &reason);
+}
+
+static void reload(void *argument)
+{
+    struct program *program = argument;
+    config_loader_start(program->loader);
 }
 
 /* --- queue --- */
@@ -105,15 +123,13 @@ static void on_due(void *argument, struct queue_message *message)
 static void on_signal(int number, short events, void *argument)
 {
     struct program *program = argument;
-    struct error error = {0};
-    char text[REASON_SIZE];
     (void)events;
-    if (number != SIGHUP) {
-        log_info("stopping");
-        event_base_loopbreak(program->mta.base);
-    } else if (!reload(program, &error)) {
-        log_warning("reload: %s", error_text(&error, text, sizeof(text)));
+    if (number == SIGHUP) {
+        reload(program);
+        return;
     }
+    log_info("stopping");
+    event_base_loopbreak(program->mta.base);
 }
 
 static void catch_signals(struct program *program)
@@ -144,6 +160,8 @@ static bool open_program(struct program *program, const char *state, struct erro
     mta->scan_client = scan_client_new(mta->base, program->engine_socket, 1);
     mta->directory = directory_client_new(mta->base, program->directory_socket);
     mta->intake = intake_new(mta);
+    program->loader = config_loader_new(mta->base, program->configuration, program->key, on_loaded,
+                                        program);
     program->control = control_open(mta, program->control_socket, reload, program, error);
     return program->control != NULL;
 }
@@ -152,7 +170,8 @@ static void configure_first(struct program *program)
 {
     struct error error = {0};
     char text[REASON_SIZE];
-    if (!reload(program, &error))
+    struct scanner_config *config = config_load(program->configuration, program->key, &error);
+    if (!config || !take_configuration(program, config, &error))
         log_warning("waiting for a configuration that can run: %s",
                     error_text(&error, text, sizeof(text)));
 }
@@ -161,6 +180,7 @@ static void configure_first(struct program *program)
 static void close_program(struct program *program)
 {
     struct mta *mta = &program->mta;
+    config_loader_free(program->loader);
     control_free(program->control);
     if (mta->smtp_server)
         smtp_server_free(mta->smtp_server);
