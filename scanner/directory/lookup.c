@@ -37,12 +37,20 @@ struct entry {
     struct ldap_groups groups;
 };
 
+TAILQ_HEAD(entry_list, entry);
+
+/* Answers of one kind, the last that was used first. */
+struct memory {
+    struct entry_list list;
+    size_t count, bytes;
+};
+
 struct lookups {
     struct sources *sources;
     struct entry *buckets[BUCKETS];
     unsigned char hash_key[crypto_shorthash_KEYBYTES]; /* who chooses addresses cannot choose it */
-    TAILQ_HEAD(remembered_list, entry) remembered;
-    size_t count, bytes, hits, misses;
+    struct memory known, unknown;
+    size_t hits, misses;
 };
 
 /* --- entries --- */
@@ -75,12 +83,28 @@ static void entry_free(struct entry *entry)
     free(entry);
 }
 
+static struct memory *memory_of(struct lookups *lookups, enum ldap_answer status)
+{
+    return status == LDAP_ANSWER_KNOWN ? &lookups->known : &lookups->unknown;
+}
+
 static void forget(struct lookups *lookups, struct entry *entry)
 {
-    TAILQ_REMOVE(&lookups->remembered, entry, age);
-    lookups->count--;
-    lookups->bytes -= entry->bytes;
+    struct memory *memory = memory_of(lookups, entry->status);
+    TAILQ_REMOVE(&memory->list, entry, age);
+    memory->count--;
+    memory->bytes -= entry->bytes;
     entry_free(entry);
+}
+
+static void keep(struct lookups *lookups, struct entry *entry)
+{
+    struct memory *memory = memory_of(lookups, entry->status);
+    TAILQ_INSERT_HEAD(&memory->list, entry, age);
+    memory->count++;
+    memory->bytes += entry->bytes;
+    while (memory->count > LOOKUP_ENTRIES_MOST || memory->bytes > LOOKUP_BYTES_MOST)
+        forget(lookups, TAILQ_LAST(&memory->list, entry_list));
 }
 
 static size_t measure(const struct entry *entry)
@@ -127,11 +151,7 @@ static void remember(struct lookups *lookups, struct entry *entry, struct lookup
     answer->groups = (struct ldap_groups){0};
     entry->expires_at = timestamp_monotonic_ms() + (int64_t)seconds * 1000;
     entry->bytes = measure(entry);
-    TAILQ_INSERT_HEAD(&lookups->remembered, entry, age);
-    lookups->count++;
-    lookups->bytes += entry->bytes;
-    while (lookups->count > LOOKUP_ENTRIES_MOST || lookups->bytes > LOOKUP_BYTES_MOST)
-        forget(lookups, TAILQ_LAST(&lookups->remembered, remembered_list));
+    keep(lookups, entry);
 }
 
 /* --- waiters --- */
@@ -171,8 +191,9 @@ static void tell_remembered(struct lookups *lookups, struct entry *entry,
     struct lookup_answer answer = {.status = entry->status, .groups = entry->groups};
     if (entry->routing)
         answer.routing = *entry->routing;
-    TAILQ_REMOVE(&lookups->remembered, entry, age);
-    TAILQ_INSERT_HEAD(&lookups->remembered, entry, age);
+    struct entry_list *list = &memory_of(lookups, entry->status)->list;
+    TAILQ_REMOVE(list, entry, age);
+    TAILQ_INSERT_HEAD(list, entry, age);
     lookups->hits++;
     waiter->answered(waiter, &answer);
 }
@@ -296,7 +317,8 @@ struct lookups *lookups_new(struct sources *sources)
     if (!lookups)
         return NULL;
     lookups->sources = sources;
-    TAILQ_INIT(&lookups->remembered);
+    TAILQ_INIT(&lookups->known.list);
+    TAILQ_INIT(&lookups->unknown.list);
     randombytes_buf(lookups->hash_key, sizeof(lookups->hash_key));
     return lookups;
 }
@@ -305,12 +327,16 @@ void lookups_free(struct lookups *lookups)
 {
     if (!lookups)
         return;
-    while (!TAILQ_EMPTY(&lookups->remembered))
-        forget(lookups, TAILQ_FIRST(&lookups->remembered));
+    while (!TAILQ_EMPTY(&lookups->known.list))
+        forget(lookups, TAILQ_FIRST(&lookups->known.list));
+    while (!TAILQ_EMPTY(&lookups->unknown.list))
+        forget(lookups, TAILQ_FIRST(&lookups->unknown.list));
     free(lookups);
 }
 
 struct lookup_counts lookups_counts(const struct lookups *lookups)
 {
-    return (struct lookup_counts){lookups->count, lookups->hits, lookups->misses};
+    return (struct lookup_counts){.entries = lookups->known.count + lookups->unknown.count,
+                                  .hits = lookups->hits,
+                                  .misses = lookups->misses};
 }

@@ -9,8 +9,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Of each kind of answer, known and unknown: who tries addresses that do not exist cannot have
+ * those that do forgotten. */
 #define LOOKUP_ENTRIES_MOST 50000
-#define LOOKUP_BYTES_MOST (64u << 20)
+#define LOOKUP_BYTES_MOST (32u << 20)
 
 struct sources;
 struct lookups;

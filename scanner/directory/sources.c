@@ -1,6 +1,7 @@
 #include "scanner/directory/sources.h"
 
 #include "common/log.h"
+#include "common/timestamp.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -9,13 +10,15 @@
 #define SOURCE_QUEUE 1000
 #define HASH_THREADS 2
 #define HASH_QUEUE 64
+#define COMPLAINT_MS 60000 /* between log lines about single questions */
 
 struct source {
     struct sources *sources;
     struct ldap_source *ldap;
     struct work_pool *pool;
     size_t asked, failed;
-    bool is_silent; /* and that was logged */
+    bool is_silent;        /* no server answers; it was logged */
+    int64_t complained_at; /* when another failure was logged last; 0: never */
 };
 
 struct sources {
@@ -188,14 +191,23 @@ void sources_note(struct sources *sources, size_t source, enum ldap_answer answe
     struct source *own = &sources->list[source];
     const char *name = sources_config(sources)->sources[source].name;
     char text[700];
+    int64_t now = timestamp_monotonic_ms();
     bool failed = answer == LDAP_ANSWER_UNAVAILABLE;
+    bool silent = failed && !ldap_source_answers(own->ldap);
     own->asked++;
     own->failed += failed ? 1 : 0;
-    if (failed && !own->is_silent)
-        log_warning("source %s does not answer: %s", name, error_text(error, text, sizeof(text)));
-    else if (!failed && own->is_silent)
+    error_text(error, text, sizeof(text));
+    if (silent && !own->is_silent) {
+        log_warning("source %s does not answer: %s", name, text);
+    } else if (failed && !silent &&
+               (own->complained_at == 0 || now - own->complained_at >= COMPLAINT_MS)) {
+        /* Such as an entry with a bad route, or too many questions: perhaps each second. */
+        log_warning("source %s: a question was not answered: %s", name, text);
+        own->complained_at = now;
+    } else if (!failed && own->is_silent) {
         log_info("source %s answers again", name);
-    own->is_silent = failed;
+    }
+    own->is_silent = failed ? own->is_silent || silent : false;
 }
 
 json_t *sources_json(struct sources *sources)
