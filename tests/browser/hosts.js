@@ -16,7 +16,7 @@ test("the hosts show the scanner and the configuration that it runs", async (wor
 test("the host's page shows the services that run", async ({ page, gatehouse }) => {
   await page.getByRole("link", { name: gatehouse.host_name, exact: true }).click();
   const services = page.getByRole("region", { name: "Services" });
-  for (const name of ["mta", "engine", "agent"]) {
+  for (const name of ["mta", "engine", "directory", "agent"]) {
     const row = services.getByRole("row").filter({ has: page.getByRole("rowheader", { name }) });
     assert.match(await row.innerText(), /running/, name);
   }

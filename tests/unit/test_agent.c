@@ -184,15 +184,21 @@ static void mta_refuse(struct mta *mta, const char *reason)
     pthread_mutex_unlock(&mta->lock);
 }
 
-static void mta_start(struct mta *mta, const char *state)
+/* A stand-in that answers on that socket of the state directory as the mta does. */
+static void start_at(struct mta *mta, const char *state, const char *socket)
 {
     char path[256];
     snprintf(mta->state, sizeof(mta->state), "%s", state);
     pthread_mutex_init(&mta->lock, NULL);
-    assert_true(file_join(path, sizeof(path), state, NODE_MTA_SOCKET, NULL));
+    assert_true(file_join(path, sizeof(path), state, socket, NULL));
     mta->listener = ipc_listen(path, SOCK_STREAM, 0600, NULL);
     assert_true(mta->listener >= 0);
     assert_int_equal(pthread_create(&mta->thread, NULL, mta_accept, mta), 0);
+}
+
+static void mta_start(struct mta *mta, const char *state)
+{
+    start_at(mta, state, NODE_MTA_SOCKET);
 }
 
 static void mta_stop(struct mta *mta)
@@ -725,6 +731,21 @@ static void a_process_that_was_away_gets_the_configuration_when_it_is_there(void
     agent_stop(agent);
 }
 
+static void the_process_that_was_away_gets_it_and_not_only_the_mta(void **argument)
+{
+    struct scene *scene = *argument;
+    struct mta directory = {0};
+    struct node node;
+    enrol_new(scene, &node);
+    struct agent *agent = agent_start(scene->state, NULL);
+    int64_t wanted = wanted_version(scene);
+    assert_true(wait_until(current_version(scene->state) == wanted, 5000) >= 0);
+    start_at(&directory, scene->state, NODE_DIRECTORY_SOCKET);
+    assert_true(wait_until(directory.version == wanted, 5000) >= 0);
+    agent_stop(agent);
+    mta_stop(&directory);
+}
+
 /* --- events --- */
 
 static size_t count_messages(struct scene *scene, const char *id)
@@ -893,6 +914,7 @@ int main(void)
         scene_test(a_refused_configuration_is_taken_back_and_the_reason_shown),
         scene_test(the_control_center_may_be_away_at_the_start),
         scene_test(a_process_that_was_away_gets_the_configuration_when_it_is_there),
+        scene_test(the_process_that_was_away_gets_it_and_not_only_the_mta),
         scene_test(only_newer_documents_for_this_scanner_with_a_good_signature_are_taken),
         scene_test(a_change_that_was_cut_off_is_finished_at_the_next_start),
         scene_test(every_event_arrives_once_over_restarts_of_the_control_center),

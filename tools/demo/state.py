@@ -10,7 +10,7 @@ from demo.problem import Problem
 FORMAT = 1
 MARK = "demo.json"       # makes a folder a state directory of ours
 SOCKET_PATH_LIMIT = 107  # of a unix socket's name (unix(7))
-LONGEST_SOCKET = "scanner/run/engine-control.sock"
+LONGEST_SOCKET = "scanner/run/directory-control.sock"
 
 
 def user_name(user):
