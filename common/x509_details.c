@@ -3,9 +3,9 @@
 #include "common/x509_private.h"
 
 #include "common/buffer.h"
-#include "common/ip.h"
 #include "common/utf8.h"
 
+#include <arpa/inet.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
@@ -46,14 +46,8 @@ static void add_name(struct buffer *names, const GENERAL_NAME *name)
         memcpy(text, bytes, length);
         text[utf8_scrub(text, length)] = '\0';
         buffer_add_format(names, "%s\n", text);
-    } else if (kind == GEN_IPADD && (length == 4 || length == 16)) {
-        char *ip = NULL;
-        ASN1_OCTET_STRING *octets = (ASN1_OCTET_STRING *)value;
-        if (length == 4)
-            snprintf(text, sizeof text, "%u.%u.%u.%u", bytes[0], bytes[1], bytes[2], bytes[3]);
-        else if ((ip = i2s_ASN1_OCTET_STRING(NULL, octets)))
-            snprintf(text, sizeof text, "%s", ip);
-        OPENSSL_free(ip);
+    } else if (kind == GEN_IPADD && (length == 4 || length == 16) &&
+               inet_ntop(length == 4 ? AF_INET : AF_INET6, bytes, text, sizeof text)) {
         buffer_add_format(names, "%s\n", text);
     }
 }
