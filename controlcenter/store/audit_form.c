@@ -340,16 +340,27 @@ static bool read_action_recipient(struct audit_event *event, const json_t *index
            (!state || set_state(event, columns, state));
 }
 
+/* Unknown recipients that are deleted stand behind the others: where the first one is not among
+ * them the message has others, and what becomes of it is told by another action. */
+static bool concerns_message(const json_t *value, const json_t *recipients)
+{
+    const char *policy = json_string_value(json_object_get(value, "policy"));
+    return !policy || strcmp(policy, "recipients.unknown") != 0 ||
+           json_integer_value(json_array_get(recipients, 0)) == 0;
+}
+
 static bool read_action(struct audit_event *event, struct error *error)
 {
     const json_t *index;
     size_t i;
-    if (!read_fields(action_fields, event->value, event->message, error))
-        return false;
-    const char *action = json_string_value(json_object_get(event->message, "action"));
     const json_t *array = recipient_array(event->value, error);
-    if (!array)
+    cleanup_json json_t *aside = json_object();
+    if (!array || !aside)
         return false;
+    json_t *columns = concerns_message(event->value, array) ? event->message : aside;
+    if (!read_fields(action_fields, event->value, columns, error))
+        return false;
+    const char *action = json_string_value(json_object_get(columns, "action"));
     json_array_foreach(array, i,
                        index) if (!read_action_recipient(event, index, state_of_action(action),
                                                          error)) return false;

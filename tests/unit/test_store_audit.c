@@ -137,6 +137,27 @@ static void actions_set_the_state_of_their_recipients(void **argument)
     }
 }
 
+/* What becomes of the others is told by another action. */
+static void unknown_recipients_that_are_deleted_say_nothing_of_the_message(void **argument)
+{
+    struct scene *scene = *argument;
+    struct batch batch = {0};
+    char id[37];
+    new_id(id);
+    add_received(&batch, id, "a@example.org", "b@example.com", "c@example.com");
+    add(&batch, "action", id,
+        json_pack("{s:s,s:s,s:[i]}", "action", "delete", "policy", "recipients.unknown",
+                  "recipients", 1));
+    add(&batch, "action", id,
+        json_pack("{s:s,s:n,s:[i]}", "action", "deliver", "policy", "recipients", 0));
+    write_batch(scene->store, "s", &batch);
+    cleanup_json json_t *whole = message_of(scene, id);
+    assert_string_equal(state_of(whole, 0), "queued");
+    assert_string_equal(state_of(whole, 1), "deleted");
+    assert_string_equal(text_of(json_object_get(whole, "message"), "action"), "deliver");
+    assert_true(json_is_null(json_object_get(json_object_get(whole, "message"), "policy")));
+}
+
 static void an_aborted_message_says_so(void **argument)
 {
     struct scene *scene = *argument;
@@ -851,6 +872,7 @@ int main(void)
         scene_test(a_message_is_followed_from_receipt_to_delivery),
         scene_test(one_batch_gives_the_same_as_many),
         scene_test(actions_set_the_state_of_their_recipients),
+        scene_test(unknown_recipients_that_are_deleted_say_nothing_of_the_message),
         scene_test(an_aborted_message_says_so),
         scene_test(events_of_an_unknown_message_make_it),
         scene_test(a_late_receipt_does_not_undo_what_came_before),
