@@ -119,4 +119,68 @@ static inline json_int_t number_of(const json_t *object, const char *name)
     return json_integer_value(json_object_get(object, name));
 }
 
+static inline json_t *message_of(struct scene *scene, const char *id)
+{
+    struct error problem = {0};
+    json_t *whole = store_audit_message(scene->store, id, &problem);
+    if (!whole)
+        fail_msg("%s: %s", problem.where, problem.message);
+    return whole;
+}
+
+static inline const char *state_of(const json_t *whole, size_t recipient)
+{
+    return text_of(json_array_get(json_object_get(whole, "recipients"), recipient), "state");
+}
+
+static inline void assert_state(struct scene *scene, const char *id, size_t recipient,
+                                const char *state)
+{
+    cleanup_json json_t *whole = message_of(scene, id);
+    assert_string_equal(state_of(whole, recipient), state);
+}
+
+static inline int64_t position_of(struct scene *scene, const char *stream)
+{
+    int64_t last = -1;
+    ok(store_audit_position(scene->store, SCANNER, stream, &last, &error));
+    return last;
+}
+
+static inline void add_many(struct batch *batch, int count)
+{
+    char id[37];
+    for (int i = 0; i < count; i++) {
+        new_id(id);
+        add_received(batch, id, "a@example.org", "b@example.com", NULL);
+    }
+}
+
+struct sender {
+    struct store *store;
+    const char *stream;
+    const json_t *events;
+    int refused;
+    pthread_t thread;
+};
+
+/* Sends the events from the position on, in pieces of 7, as an agent does. */
+static inline void *send_all(void *argument)
+{
+    struct sender *sender = argument;
+    int64_t position = 0, size = (int64_t)json_array_size(sender->events);
+    while (position < size) {
+        cleanup_json json_t *piece = json_array();
+        for (int64_t i = position; i < position + 7 && i < size; i++)
+            json_array_append_new(piece, json_copy(json_array_get(sender->events, (size_t)i)));
+        if (!store_audit_write(sender->store, SCANNER, sender->stream, piece, &position, NULL)) {
+            sender->refused++;
+            usleep(20000);
+            if (sender->refused > 500)
+                break;
+        }
+    }
+    return NULL;
+}
+
 #endif
