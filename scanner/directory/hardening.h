@@ -7,7 +7,8 @@
 #include <stdbool.h>
 
 /* For good: no capabilities, no new privileges, no core dump (it would hold passwords), nobody may
- * trace it, and limits to descriptors, files and locked memory. */
+ * trace it, limits to descriptors and files, and no call that starts a program, changes what the
+ * process sees of the system, or looks into other processes (EPERM). */
 bool hardening_enter(struct error *error);
 
 #endif

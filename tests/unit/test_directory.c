@@ -8,9 +8,11 @@
 #include "common/signing.h"
 #include "common/timestamp.h"
 #include "scanner/directory/directory.h"
+#include "scanner/directory/hardening.h"
 #include "scanner/directory/memory.h"
 #include "scanner/mta/directory_client.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -577,6 +579,45 @@ static void it_ends_at_once_though_a_server_is_silent(void **state)
     assert_int_equal(given.answer.status, DIRECTORY_UNAVAILABLE);
 }
 
+static bool line_is(const char *status, const char *name, const char *value)
+{
+    const char *line = strstr(status, name);
+    size_t length = strlen(name);
+    return line && strncmp(line + length + strspn(line + length, "\t "), value, strlen(value)) == 0;
+}
+
+static void it_has_no_rights_and_leaves_no_core(void **state)
+{
+    struct scene *scene = *state;
+    char path[64], status[8192] = "", limits[4096] = "";
+    snprintf(path, sizeof(path), "/proc/%d/status", (int)scene->process);
+    cleanup_fd int status_file = open(path, O_RDONLY | O_CLOEXEC);
+    assert_true(read(status_file, status, sizeof(status) - 1) > 0);
+    assert_true(line_is(status, "CapEff:", "0000000000000000"));
+    assert_true(line_is(status, "CapPrm:", "0000000000000000"));
+    assert_true(line_is(status, "CapAmb:", "0000000000000000"));
+    assert_true(line_is(status, "NoNewPrivs:", "1"));
+    assert_true(line_is(status, "Seccomp:", "2"));
+    snprintf(path, sizeof(path), "/proc/%d/limits", (int)scene->process);
+    cleanup_fd int limit_file = open(path, O_RDONLY | O_CLOEXEC);
+    assert_true(read(limit_file, limits, sizeof(limits) - 1) > 0);
+    assert_true(line_is(limits, "Max core file size", "0"));
+}
+
+static void it_can_start_no_program(void **state)
+{
+    int status;
+    (void)state;
+    pid_t child = fork();
+    if (child == 0) {
+        bool entered = hardening_enter(NULL);
+        execl("/bin/true", "true", (char *)NULL);
+        _exit(entered && errno == EPERM ? 7 : 8);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(WEXITSTATUS(status), 7);
+}
+
 static void who_breaks_the_protocol_is_cut_off_alone(void **state)
 {
     static const char *const packets[] = {
@@ -642,6 +683,8 @@ int main(void)
         scene_test(a_killed_process_is_no_unknown_recipient_and_its_successor_answers),
         scene_test(a_question_waits_for_a_process_that_starts_again),
         scene_test(it_ends_at_once_though_a_server_is_silent),
+        scene_test(it_has_no_rights_and_leaves_no_core),
+        cmocka_unit_test(it_can_start_no_program),
         scene_test(who_breaks_the_protocol_is_cut_off_alone),
     };
     return cmocka_run_group_tests(tests, open_group, close_group);
