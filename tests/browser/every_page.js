@@ -8,6 +8,7 @@ const path = require("node:path");
 const { findMessage, openHost } = require("./console_steps");
 const { subject } = require("./mail");
 const { deleted } = require("./malware");
+const { choose, openQueue, rowOf } = require("./queues");
 const { signIn } = require("./sign_in");
 const { test } = require("./suite");
 
@@ -81,6 +82,33 @@ const submitted = (address, fields, button) => async ({ page }) => {
   await page.waitForLoadState("load");
 };
 
+const atQueue = async ({ page }) => {
+  await openQueue(page);
+  await rowOf(page, "picture").waitFor();
+};
+
+const atQueuedMessage = async (world) => {
+  await atQueue(world);
+  await rowOf(world.page, "picture").getByRole("link", { name: /Details/ }).click();
+  await world.page.getByRole("heading", { level: 1, name: "Queued message" }).waitFor();
+};
+
+const atConfirmation = (action) => ({ page }) => choose(page, "picture", action);
+
+const atProgress = async ({ page }) => {
+  await choose(page, "picture", "Hold");
+  await page.getByRole("main").getByRole("button", { name: "Hold" }).click();
+  await page.getByText("Nothing is under way any more").waitFor();
+};
+
+const atDirectory = async ({ page }) => {
+  await page.goto("/directory");
+  await page.getByRole("link", { name: "Our people", exact: true }).click();
+  await page.getByLabel("Address to look up").fill("rose@people.test");
+  await page.getByRole("button", { name: "Test", exact: true }).click();
+  await page.locator(".test-result").waitFor();
+};
+
 const PAGES = {
   dashboard: at("/"),
   audit: at("/audit"),
@@ -88,6 +116,20 @@ const PAGES = {
   "audit-refused": at("/audit?ip=nowhere&from=2026-02-01T00:00&until=2026-01-01T00:00"),
   message: atMessage(subject, "delivered"),
   "message-virus": atMessage(deleted, "deleted"),
+  queues: atQueue,
+  "queues-nothing-found": at("/queues?sender=nothing-is-like-this"),
+  "queues-refused": at("/queues?id=none"),
+  "queue-message": atQueuedMessage,
+  "queue-delete": atConfirmation("Delete"),
+  "queue-reroute": atConfirmation("Reroute"),
+  "queue-progress": atProgress,
+  directory: at("/directory"),
+  "directory-new": at("/directory/new"),
+  "directory-new-refused": submitted("/directory/new", { Name: "x", "Primary server": "no server" },
+    "Add directory"),
+  "directory-source": atDirectory,
+  "smtp-users": at("/directory/users"),
+  "smtp-user": at("/directory/users/printer@people.test"),
   "malware-policy": at("/malware/policy"),
   domains: at("/domains"),
   "domain-new": at("/domains/new"),
