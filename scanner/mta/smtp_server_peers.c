@@ -38,6 +38,14 @@ void smtp_peers_free(struct smtp_peers *peers)
     free(peers);
 }
 
+bool smtp_networks_contain(const struct config_networks *networks, const struct ip_address *address)
+{
+    for (size_t i = 0; i < networks->count; i++)
+        if (ip_network_contains(&networks->networks[i], address))
+            return true;
+    return false;
+}
+
 struct ip_address smtp_peer_customer(const struct ip_address *address)
 {
     struct ip_address customer = *address;

@@ -1,8 +1,9 @@
-/* How many sessions each client has now. An IPv6 client is its /64, since that is what one customer
- * has to choose addresses from. */
+/* Which client an address is, and how many sessions each has now. An IPv6 client is its /64, since
+ * that is what one customer has to choose addresses from. */
 #ifndef GATEHOUSE_SCANNER_MTA_SMTP_SERVER_PEERS_H
 #define GATEHOUSE_SCANNER_MTA_SMTP_SERVER_PEERS_H
 
+#include "common/config_model.h"
 #include "common/ip.h"
 
 struct smtp_peer;
@@ -13,6 +14,10 @@ struct ip_address smtp_peer_customer(const struct ip_address *address);
 
 struct smtp_peers *smtp_peers_new(void);
 void smtp_peers_free(struct smtp_peers *peers);
+
+/* Whether the address is in one of the networks. */
+bool smtp_networks_contain(const struct config_networks *networks,
+                           const struct ip_address *address);
 
 /* The client's entry, with one session more. */
 struct smtp_peer *smtp_peers_enter(struct smtp_peers *peers, const struct ip_address *address);

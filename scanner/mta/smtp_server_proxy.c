@@ -84,12 +84,8 @@ static void on_time(evutil_socket_t fd, short what, void *argument)
 
 static bool may_proxy(const struct smtp_connection *connection)
 {
-    const struct config_networks *proxies =
-        &smtp_server_limits(connection->server, connection->direction)->proxies;
-    for (size_t i = 0; i < proxies->count; i++)
-        if (ip_network_contains(&proxies->networks[i], &connection->peer))
-            return true;
-    return false;
+    return smtp_networks_contain(
+        &smtp_server_limits(connection->server, connection->direction)->proxies, &connection->peer);
 }
 
 void smtp_server_await_proxy(const struct smtp_connection *connection)

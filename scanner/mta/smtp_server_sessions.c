@@ -98,6 +98,13 @@ static void record_refusal(struct smtp_server *server, const struct smtp_rates_c
     queue_log_only(server->mta->queue, &id, &events, NULL, NULL);
 }
 
+/* Balancers and front servers speak for many clients, which are counted when they are named. */
+static bool is_front(const struct config_smtp_server *limits, const struct ip_address *address)
+{
+    return smtp_networks_contain(&limits->proxies, address) ||
+           smtp_networks_contain(&limits->xclient, address);
+}
+
 /* The limits that count clients. Fills `reply` where the client is refused. */
 static bool is_within_rates(struct smtp_server *server, enum queue_direction direction,
                             const struct ip_address *address, uint16_t port,
@@ -105,7 +112,7 @@ static bool is_within_rates(struct smtp_server *server, enum queue_direction dir
 {
     char reason[SMTP_REPLY_SIZE];
     struct smtp_rates_client client = {direction, smtp_server_limits(server, direction), *address};
-    if (smtp_rates_connection(server->rates, &client, reason))
+    if (is_front(client.limits, address) || smtp_rates_connection(server->rates, &client, reason))
         return true;
     snprintf(reply, SMTP_REPLY_SIZE, "421 4.7.0 %s %s", server->mta->config->config->host_name,
              reason);
@@ -118,7 +125,8 @@ static struct smtp_peer *enter_peer(struct smtp_server *server, enum queue_direc
 {
     const struct config_smtp_server *limits = smtp_server_limits(server, direction);
     struct smtp_peer *peer = smtp_peers_enter(server->peers[direction], address);
-    if (smtp_peer_sessions(peer) <= (unsigned)limits->max_sessions_per_ip)
+    if (is_front(limits, address) ||
+        smtp_peer_sessions(peer) <= (unsigned)limits->max_sessions_per_ip)
         return peer;
     smtp_peers_leave(server->peers[direction], peer);
     snprintf(reply, SMTP_REPLY_SIZE, "421 4.7.0 %s too many sessions from your address",

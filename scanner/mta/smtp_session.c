@@ -71,7 +71,7 @@ void smtp_session_reply_format(struct smtp_session *session, const char *format,
 
 /* --- time --- */
 
-static void set_timer(struct smtp_session *session, int64_t milliseconds)
+void smtp_session_set_timer(struct smtp_session *session, int64_t milliseconds)
 {
     struct timeval wait = timestamp_interval(milliseconds);
     event_add(session->timer, &wait);
@@ -106,31 +106,6 @@ static void time_out(struct smtp_session *session)
                      session->config->host_name);
 }
 
-static void directory_timed_out(struct smtp_session *session)
-{
-    static const struct directory_answer answer = {.status = DIRECTORY_UNAVAILABLE};
-    directory_forget(session->question);
-    session->on_answer(session, &answer);
-}
-
-/* The pause is over, or the directory did not answer: what waited for it goes on. */
-static bool resume(struct smtp_session *session, int64_t left)
-{
-    if (session->phase == SMTP_PHASE_PAUSE) {
-        session->phase = SMTP_PHASE_COMMAND;
-        smtp_session_progress(session);
-        set_timer(session, (int64_t)session->limits->idle_seconds * 1000);
-        session->resume(session);
-        smtp_session_settle(session);
-        return true;
-    }
-    if (session->phase != SMTP_PHASE_DIRECTORY || left > 0)
-        return false;
-    set_timer(session, (int64_t)session->limits->idle_seconds * 1000);
-    directory_timed_out(session);
-    return true;
-}
-
 static void on_timer(evutil_socket_t fd, short what, void *argument)
 {
     struct smtp_session *session = argument;
@@ -138,7 +113,7 @@ static void on_timer(evutil_socket_t fd, short what, void *argument)
     int64_t left = idle - (timestamp_monotonic_ms() - session->progress_at);
     (void)fd;
     (void)what;
-    if (resume(session, left))
+    if (smtp_session_resume(session, left))
         return;
     if (session->phase == SMTP_PHASE_LINGER) {
         left = 0;
@@ -148,52 +123,8 @@ static void on_timer(evutil_socket_t fd, short what, void *argument)
     }
     if (left <= 0)
         time_out(session);
-    set_timer(session, left > 0 ? left : idle);
+    smtp_session_set_timer(session, left > 0 ? left : idle);
     smtp_session_settle(session);
-}
-
-/* --- waiting for somebody else --- */
-
-void smtp_session_ask(struct smtp_session *session, const char *name, const char *password,
-                      directory_callback on_answer)
-{
-    struct directory_client *directory = session->options.mta->directory;
-    session->phase = SMTP_PHASE_DIRECTORY;
-    session->on_answer = on_answer;
-    smtp_session_progress(session);
-    session->question = password
-                            ? directory_ask_password(directory, name, password, on_answer, session)
-                            : directory_ask_recipient(directory, name, on_answer, session);
-}
-
-void smtp_session_answered(struct smtp_session *session)
-{
-    session->question = NULL;
-    session->phase = SMTP_PHASE_COMMAND;
-    smtp_session_progress(session);
-}
-
-void smtp_session_pause(struct smtp_session *session, int64_t milliseconds,
-                        void (*then)(struct smtp_session *session))
-{
-    session->phase = SMTP_PHASE_PAUSE;
-    session->resume = then;
-    set_timer(session, milliseconds);
-}
-
-static bool is_awaiting(const struct smtp_session *session)
-{
-    return session->phase == SMTP_PHASE_DIRECTORY || session->phase == SMTP_PHASE_PAUSE;
-}
-
-/* Nobody is there any more to hear the answer. */
-static void stop_awaiting(struct smtp_session *session)
-{
-    if (session->question)
-        directory_forget(session->question);
-    session->question = NULL;
-    if (is_awaiting(session))
-        session->phase = SMTP_PHASE_COMMAND;
 }
 
 struct smtp_rates_client smtp_session_client(const struct smtp_session *session)
@@ -346,7 +277,7 @@ void smtp_session_free(struct smtp_session *session)
     void *argument = session->options.argument;
     if (session->job)
         intake_forget(session->job);
-    stop_awaiting(session);
+    smtp_session_stop_awaiting(session);
     smtp_session_log_aborted(session);
     smtp_session_reset(session);
     smtp_session_auth_forget(session);
@@ -372,7 +303,7 @@ static void begin_linger(struct smtp_session *session)
     session->phase = SMTP_PHASE_LINGER;
     session->skipped = 0;
     linger(session);
-    set_timer(session, LINGER_MS);
+    smtp_session_set_timer(session, LINGER_MS);
 }
 
 static bool is_over(struct smtp_session *session)
@@ -423,7 +354,7 @@ void smtp_session_settle(struct smtp_session *session)
     /* What it sent before its end is answered; with nothing of that left there is nobody to tell
      * who a recipient is. */
     if (session->input_ended && session->phase != SMTP_PHASE_INTAKE &&
-        (!is_awaiting(session) || smtp_session_waiting(session) == 0))
+        (!smtp_session_is_awaiting(session) || smtp_session_waiting(session) == 0))
         session->closing = true;
     if (is_over(session)) {
         smtp_session_free(session);
@@ -442,7 +373,7 @@ void smtp_session_stop(struct smtp_session *session)
         session->stopping = true;
         return;
     }
-    stop_awaiting(session);
+    smtp_session_stop_awaiting(session);
     if (session->phase == SMTP_PHASE_LINGER || session->phase == SMTP_PHASE_HANDSHAKE)
         session->broken = session->closing = true;
     else
@@ -505,7 +436,7 @@ struct smtp_session *smtp_session_new(const struct smtp_session_options *options
     ip_text(&options->peer, session->peer_text);
     make_events(session);
     smtp_session_progress(session);
-    set_timer(session, (int64_t)session->limits->idle_seconds * 1000);
+    smtp_session_set_timer(session, (int64_t)session->limits->idle_seconds * 1000);
     if (options->implicit_tls)
         session->phase = SMTP_PHASE_HANDSHAKE;
     else

@@ -1,6 +1,7 @@
 /* The inside of a session, for smtp_session*.c. The parts:
  *
  *   smtp_session.c           its life: greeting, events of the socket, time limits, end
+ *   smtp_session_wait.c      what it waits for: the directory, or a moment to go by
  *   smtp_session_input.c     what came in, by phase: lines, content, chunks
  *   smtp_session_commands.c  one function a command
  *   smtp_session_auth.c      signing in
@@ -143,6 +144,16 @@ void smtp_session_progress(struct smtp_session *session);
  * from the event loop ends with it; the session may be gone afterwards. */
 void smtp_session_settle(struct smtp_session *session);
 
+/* "220 HOST ESMTP Gatehouse" */
+void smtp_session_greet(struct smtp_session *session);
+/* Whose doing the rates count. */
+struct smtp_rates_client smtp_session_client(const struct smtp_session *session);
+
+/* Calls for a look at the time after so long. */
+void smtp_session_set_timer(struct smtp_session *session, int64_t milliseconds);
+
+/* --- smtp_session_wait.c --- */
+
 /* Asks the directory about the recipient, or about the password where it is given; `on_answer` gets
  * the session. The session's phase is DIRECTORY until then. */
 void smtp_session_ask(struct smtp_session *session, const char *name, const char *password,
@@ -152,10 +163,12 @@ void smtp_session_answered(struct smtp_session *session);
 /* Takes nothing for so long, then calls `resume` in the phase COMMAND. */
 void smtp_session_pause(struct smtp_session *session, int64_t milliseconds,
                         void (*resume)(struct smtp_session *session));
-/* "220 HOST ESMTP Gatehouse" */
-void smtp_session_greet(struct smtp_session *session);
-/* Whose doing the rates count. */
-struct smtp_rates_client smtp_session_client(const struct smtp_session *session);
+bool smtp_session_is_awaiting(const struct smtp_session *session);
+/* Nobody is there any more to hear the answer. */
+void smtp_session_stop_awaiting(struct smtp_session *session);
+/* The timer fired, with so much of the idle time left: where a pause is over, or the directory did
+ * not answer, what waited for it goes on. True where it did; the session may be gone then. */
+bool smtp_session_resume(struct smtp_session *session, int64_t left);
 
 /* --- smtp_session_input.c --- */
 

@@ -3,6 +3,7 @@
 #include "scanner/mta/smtp_session_private.h"
 
 #include "common/log.h"
+#include "scanner/mta/smtp_server_peers.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -10,11 +11,7 @@
 /* It is the connection that is trusted, so that a further XCLIENT may follow. */
 bool smtp_session_offers_xclient(const struct smtp_session *session)
 {
-    const struct config_networks *trusted = &session->limits->xclient;
-    for (size_t i = 0; i < trusted->count; i++)
-        if (ip_network_contains(&trusted->networks[i], &session->connected))
-            return true;
-    return false;
+    return smtp_networks_contain(&session->limits->xclient, &session->connected);
 }
 
 static bool move(struct smtp_session *session, const struct smtp_xclient *xclient)
