@@ -137,6 +137,28 @@ const PAGES = {
   "domain-edit": at("/domains/named/browser.test"),
   "domain-remove": at("/domains/named/browser.test/remove"),
   "domain-default-route": at("/domains/default-route"),
+  "domain-import": at("/domains/import"),
+  aliases: at("/aliases"),
+  "alias-new": at("/aliases/new"),
+  "alias-new-refused": submitted("/aliases/new", { Address: "no address", "Goes to": "x" },
+    "Add alias"),
+  "alias-edit": at("/aliases/edit?key=new%40main-lists.test"),
+  "alias-remove": at("/aliases/remove?key=new%40main-lists.test"),
+  "alias-import-refused": submitted("/aliases/import", { "Or its text": "bad,x\nworse,y" },
+    "Import"),
+  "alias-import-done": submitted("/aliases/import",
+    { "Or its text": "new@main-lists.test,y@main-lists.test" }, "Import"),
+  masquerades: at("/masquerades"),
+  "masquerade-new": at("/masquerades/new"),
+  "masquerade-edit": at("/masquerades/edit?key=%40in.test"),
+  "masquerade-remove": at("/masquerades/remove?key=%40in.test"),
+  "masquerade-import-confirm": async ({ page }) => {
+    await page.goto("/masquerades/import");
+    await page.getByLabel("Or its text").fill("@in.test,@other.test");
+    await page.getByLabel("Goes where it is not").check();
+    await page.getByRole("button", { name: "Import", exact: true }).click();
+    await page.getByRole("button", { name: "Replace all" }).waitFor();
+  },
   hosts: at("/hosts"),
   host: atHost(),
   "host-settings": atHost("Settings"),
