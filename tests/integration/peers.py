@@ -47,6 +47,7 @@ class Peer:
     name = ""
     has_utf8 = True
     has_tls = True  # as a server
+    dies_of_pipelining = False
     sender_in_log = r"from=<([^>]*)>"
 
     def __init__(self, folder, gatehouse, sink, tls):
@@ -222,6 +223,8 @@ class OpenSmtpd(Unpacked):
     has_utf8 = False
     # Debian's program of this version cannot use its key with OpenSSL 3: every handshake breaks off.
     has_tls = False
+    # It may end where commands follow what it takes for the end of data.
+    dies_of_pipelining = True
 
     SETTINGS = """\
 pki peer cert "{certificate}"

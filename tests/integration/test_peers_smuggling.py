@@ -116,6 +116,8 @@ class Smuggling:
         """That server may split what it is given; Gatehouse takes no more messages than it sent."""
         mark = unique()
         for number, end in enumerate(ENDS):
+            if self.kind.dies_of_pipelining and re.search(rb"\n\.\r?\n", end):
+                continue
             say_raw(self.peer.port, "a@client.test", "b@through.test",
                     make_content(mark, end, number, "through.test"))
         send_last(self.peer.port, unique(), "b@through.test")
