@@ -39,6 +39,9 @@ void x509_details_clear(struct x509_details *details);
  * with the help of the others; "" where they do. Returns reason. */
 const char *x509_distrust(const char *certificate, char *reason, size_t size);
 
+/* Whether the first certificate of a PEM text is one of that host name, by RFC 6125. */
+bool x509_names_host(const char *certificate, const char *host);
+
 /* A new RSA key of 3072 bits; the caller frees the PEM text. */
 char *x509_new_rsa_key(struct error *error);
 /* A certificate request for a server with these names. Caller frees. */

@@ -145,6 +145,14 @@ bool x509_describe(const char *certificate, struct x509_details *details, struct
     return details->names || error_set(error, ERROR_INTERNAL, NULL, "out of memory");
 }
 
+bool x509_names_host(const char *certificate, const char *host)
+{
+    X509 *first = x509_read_certificate(certificate, NULL);
+    bool named = first && X509_check_host(first, host, 0, 0, NULL) == 1;
+    X509_free(first);
+    return named;
+}
+
 /* --- requests --- */
 
 char *x509_new_rsa_key(struct error *error)

@@ -3,6 +3,7 @@
 #include "controlcenter/pages/smtp_fields.h"
 
 #include "common/cleanup.h"
+#include "common/x509_bundle.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,6 +35,8 @@ static bool put_certificates(struct host_form *host, struct error *error)
         json_t *row = page_add_object(page, rows);
         page_put_number(page, row, "id", certificate->id);
         page_put_text(page, row, "name", certificate->name);
+        page_put(page, row, "is_of_host",
+                 json_boolean(x509_names_host(certificate->certificate, host->scanner.host_name)));
         page_put(page, row, "chosen", json_boolean(certificate->id == host->certificate));
     }
     store_certificate_list_free(certificates, count);

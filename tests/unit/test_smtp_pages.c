@@ -249,6 +249,8 @@ static void a_self_signed_certificate_is_made_chosen_and_kept_while_in_use(void 
     assert_shows(console, "self-signed certificate");
     get(console, "/");
     assert_hides(console, "The certificate ends soon");
+    get(console, host.settings);
+    assert_shows(console, "mail.example.com (does not name this host)");
     post(console, host.settings, LISTENERS "&certificate=1");
     assert_leads_to(console, host.saved);
     get(console, "/");
@@ -309,6 +311,15 @@ static void the_answer_to_a_request_has_to_belong_to_its_key(void **state)
     get(console, "/certificates/1");
     assert_shows(console, "CN = CA");
     assert_hides(console, "CERTIFICATE REQUEST");
+}
+
+static void a_form_with_a_file_needs_its_secret(void **state)
+{
+    struct console *console = *state;
+    get(console, "/certificates/import");
+    console->csrf[0] = 'x';
+    post_file(console, "/certificates/import", "", "a", 1);
+    assert_status(console, 403);
 }
 
 static void an_import_needs_its_key(void **state)
@@ -430,6 +441,7 @@ int main(void)
         page_test(a_self_signed_certificate_is_made_chosen_and_kept_while_in_use),
         page_test(no_private_key_ever_comes_back),
         page_test(the_answer_to_a_request_has_to_belong_to_its_key),
+        page_test(a_form_with_a_file_needs_its_secret),
         page_test(an_import_needs_its_key),
         page_test(delivery_security_is_saved_beside_the_other_settings),
         page_test(a_tls_policy_is_kept_once_by_domain),

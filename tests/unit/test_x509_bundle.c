@@ -187,6 +187,9 @@ static void a_certificate_is_described_with_its_names(void **state)
     assert_true(details.not_after > details.not_before);
     assert_int_equal(strlen(details.fingerprint), 95);
     x509_details_clear(&details);
+    assert_true(x509_names_host(world->certificate, "MAIL.example.com"));
+    assert_false(x509_names_host(world->certificate, "mx.example.com"));
+    assert_false(x509_names_host("nothing", "mail.example.com"));
     assert_true(*x509_distrust(world->certificate, reason, sizeof reason));
     assert_false(x509_describe("nothing", &details, &error));
 }
