@@ -101,24 +101,6 @@ static void ask_source(struct question *question)
     on_source_done(&attempt->work);
 }
 
-/* A name with a domain is no business of a source for other domains. */
-static bool may_know(const struct config_directory_source *source, const struct question *question)
-{
-    return source->authentication_filter &&
-           (!question->domain[0] || sources_serves(source, question->domain));
-}
-
-static void step_sources(struct question *question)
-{
-    const struct config_directory_source *source;
-    for (; (source = question_source(question)); question->source++)
-        if (may_know(source, question)) {
-            ask_source(question);
-            return;
-        }
-    question_finish(question, question_outcome(question));
-}
-
 /* --- local users --- */
 
 static int compare_user(const void *name, const void *user)
@@ -150,15 +132,10 @@ static void run_hash(struct work *work, void *thread_state)
 static void take_hash(struct question *question, const struct attempt *attempt)
 {
     const struct config_user *user = find_user(question);
-    question->is_asked = true;
-    if (!user) {
-        step_sources(question);
-        return;
-    }
-    if (attempt->status == LDAP_ANSWER_KNOWN)
+    bool right = user && attempt->status == LDAP_ANSWER_KNOWN;
+    if (right)
         snprintf(question->answer.user, sizeof(question->answer.user), "%s", user->name);
-    question_finish(question,
-                    attempt->status == LDAP_ANSWER_KNOWN ? QUESTION_KNOWN : QUESTION_UNKNOWN);
+    question_finish(question, right ? QUESTION_KNOWN : QUESTION_UNKNOWN);
 }
 
 static void on_hash_done(struct work *work)
@@ -172,13 +149,10 @@ static void on_hash_done(struct work *work)
     attempt_free(attempt);
 }
 
-/* A name that nobody has costs the same work, so that its answer does not come sooner. */
-static void ask_users(struct question *question)
+static void check_hash(struct question *question, const char *hash)
 {
-    const struct config_directory *config = sources_config(question->sources);
-    const struct config_user *user = find_user(question);
     struct attempt *attempt = attempt_new(question, run_hash, on_hash_done);
-    attempt->hash = user ? user->password_hash : config->users[0].password_hash;
+    attempt->hash = hash;
     if (sources_add_hash(question->sources, &attempt->work))
         return;
     question->attempt = NULL;
@@ -188,7 +162,37 @@ static void ask_users(struct question *question)
     question_finish(question, QUESTION_UNAVAILABLE);
 }
 
-/* --- asking --- */
+/* --- the way of a question --- */
+
+/* A name with a domain is no business of a source for other domains. */
+static bool may_know(const struct config_directory_source *source, const struct question *question)
+{
+    return source->authentication_filter &&
+           (!question->domain[0] || sources_serves(source, question->domain));
+}
+
+/* A name that nobody has costs the same work as that of a local user, so that its answer does not
+ * come sooner. Whom a source has let in does not wait for that. */
+static void finish_unless_right(struct question *question)
+{
+    const struct config_directory *config = sources_config(question->sources);
+    enum question_status outcome = question_outcome(question);
+    if (config->user_count > 0 && outcome != QUESTION_UNAVAILABLE)
+        check_hash(question, config->users[0].password_hash);
+    else
+        question_finish(question, outcome);
+}
+
+static void step_sources(struct question *question)
+{
+    const struct config_directory_source *source;
+    for (; (source = question_source(question)); question->source++)
+        if (may_know(source, question)) {
+            ask_source(question);
+            return;
+        }
+    finish_unless_right(question);
+}
 
 void question_password(struct questions *questions, const char *user, const char *password,
                        struct question **place, question_callback callback, void *argument)
@@ -207,8 +211,9 @@ void question_password(struct questions *questions, const char *user, const char
     if (at && domain_normalise(at + 1, true, question->domain))
         snprintf(question->domain, sizeof(question->domain), "%.*s", DOMAIN_SIZE - 1, at + 1);
     memcpy(question->password, password, length + 1);
-    if (sources_config(question->sources)->user_count > 0)
-        ask_users(question);
+    const struct config_user *local = find_user(question);
+    if (local)
+        check_hash(question, local->password_hash);
     else
         step_sources(question);
 }
