@@ -50,8 +50,8 @@ const struct fleet_key_pair *fleet_candidate_pair(struct fleet *fleet, struct er
 /* Wipes and frees both texts. */
 void fleet_clear_key_pair(struct fleet_key_pair *pair);
 
-/* The members "domains":[...],"aliases":[...],"masquerades":[...] of every document, as text without
- * braces. NULL with *error; the caller frees it. */
+/* The members "domains":[...],"aliases":[...],"masquerades":[...] of every document, as text
+ * without braces. NULL with *error; the caller frees it. */
 char *fleet_lists_text(struct fleet *fleet, struct error *error);
 /* Whether a scanner would take a document with such members. */
 bool fleet_check_lists(const char *lists, struct error *error);

@@ -109,8 +109,8 @@ const char *form_take_lines(struct form *form, const char *field);
 const char *form_take_query(struct form *form, const char *field);
 /* The value to begin with. */
 void form_set(struct form *form, const char *field, const char *text);
-/* Takes a field that is one of `words` (ends with NULL; the first one where it is missing), and marks
- * it for templates as selected.FIELD.WORD. NULL after refusing anything else. */
+/* Takes a field that is one of `words` (ends with NULL; the first one where it is missing), and
+ * marks it for templates as selected.FIELD.WORD. NULL after refusing anything else. */
 const char *form_take_word(struct form *form, const char *field, const char *const *words);
 /* Marks the word to begin with. */
 void form_select(struct form *form, const char *field, const char *word);

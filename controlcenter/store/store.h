@@ -198,8 +198,8 @@ bool store_entry_remove(struct store *store, enum store_list list, const char *k
 struct store_change {
     int64_t added, changed, removed;
 };
-/* Writes all entries of the JSON text [{"key":S,"value":V},...], none twice, in one transaction that
- * raises the version once and logs each change; `replace_all` removes what is not among them.
+/* Writes all entries of the JSON text [{"key":S,"value":V},...], none twice, in one transaction
+ * that raises the version once and logs each change; `replace_all` removes what is not among them.
  * `only_count` says what would change, and changes nothing. */
 bool store_entry_import(struct store *store, enum store_list list, const char *rows,
                         bool replace_all, bool only_count, const char *administrator,

@@ -237,14 +237,10 @@ static const struct {
     const char *op;
     bool (*run)(struct client *client, const json_t *request, struct error *error);
 } operations[] = {
-    {"status", do_status},
-    {"reload", do_reload},
-    {"events", do_events},
-    {"ack", do_ack},
-    {"queue_list", do_queue_list},
-    {"queue_message", do_queue_message},
-    {"queue_act", do_queue_act},
-    {"queue_job", do_queue_job},
+    {"status", do_status},         {"reload", do_reload},
+    {"events", do_events},         {"ack", do_ack},
+    {"queue_list", do_queue_list}, {"queue_message", do_queue_message},
+    {"queue_act", do_queue_act},   {"queue_job", do_queue_job},
 };
 #define OPERATION_COUNT (sizeof(operations) / sizeof(operations[0]))
 
@@ -278,8 +274,7 @@ static void on_readable(struct bufferevent *bufferevent, void *argument)
     struct client *client = argument;
     struct evbuffer *input = bufferevent_get_input(bufferevent);
     unsigned char head[IPC_HEAD_SIZE];
-    while (!waits(client) &&
-           evbuffer_copyout(input, head, IPC_HEAD_SIZE) == IPC_HEAD_SIZE) {
+    while (!waits(client) && evbuffer_copyout(input, head, IPC_HEAD_SIZE) == IPC_HEAD_SIZE) {
         size_t length = ipc_head_read(head);
         if (length == 0 || length > CONTROL_REQUEST_LIMIT) {
             client_free(client);

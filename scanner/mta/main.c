@@ -160,8 +160,8 @@ static bool open_program(struct program *program, const char *state, struct erro
     mta->scan_client = scan_client_new(mta->base, program->engine_socket, 1);
     mta->directory = directory_client_new(mta->base, program->directory_socket);
     mta->intake = intake_new(mta);
-    program->loader = config_loader_new(mta->base, program->configuration, program->key, on_loaded,
-                                        program);
+    program->loader =
+        config_loader_new(mta->base, program->configuration, program->key, on_loaded, program);
     program->control = control_open(mta, program->control_socket, reload, program, error);
     return program->control != NULL;
 }
