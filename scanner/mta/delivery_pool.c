@@ -102,6 +102,7 @@ void delivery_pool_free(struct delivery_pool *pool)
         delivery_job_end(job);
     destination_hosts_free(pool->hosts);
     mta_sts_policy_drop(pool->sts_policy);
+    free(pool->left_alone_reply);
     free(pool->user);
     free(pool->password);
     free(pool->key);
@@ -290,7 +291,8 @@ static bool may_open(struct delivery_pool *pool, int64_t now)
         pool->delivery->connections >= DELIVERY_CONNECTIONS)
         return false;
     if (pool->connections == 0 && now < pool->left_alone_until) {
-        fail_waiting(pool, 451, too_many_failures);
+        fail_waiting(pool, 451,
+                     pool->left_alone_reply ? pool->left_alone_reply : too_many_failures);
         return false;
     }
     return has_hosts(pool, now);
@@ -311,10 +313,13 @@ void delivery_pool_pump(struct delivery_pool *pool)
     pool->pumping = false;
 }
 
-static void leave_alone(struct delivery_pool *pool, int64_t now)
+/* Whoever comes meanwhile gets the reply at once. */
+static void leave_alone(struct delivery_pool *pool, int64_t now, const char *reply)
 {
     char label[DOMAIN_SIZE + 8];
     int64_t wait = LEFT_ALONE_MS * (int64_t)(pool->failures - FAILURES_MOST + 1);
+    free(pool->left_alone_reply);
+    pool->left_alone_reply = reply ? strdup(reply) : NULL;
     pool->left_alone_until = now + (wait < LEFT_ALONE_MOST_MS ? wait : LEFT_ALONE_MOST_MS);
     log_warning("destination %s is left alone for a while: %u failed connections in a row",
                 destination_label(&pool->route, label), pool->failures);
@@ -327,10 +332,14 @@ void delivery_pool_wait(struct delivery_pool *pool)
 
 void delivery_pool_unsafe(struct delivery_pool *pool, const char *reply)
 {
-    if (pool->connections > 0)
+    if (pool->connections > 0) {
         delivery_pool_wait(pool);
-    else
-        fail_waiting(pool, 451, reply);
+        return;
+    }
+    /* Else a wrong password would be tried with every message, and lock the account. */
+    if (++pool->failures >= FAILURES_MOST)
+        leave_alone(pool, timestamp_monotonic_ms(), reply);
+    fail_waiting(pool, 451, reply);
 }
 
 void delivery_pool_unreachable(struct delivery_pool *pool, int code, const char *reply)
@@ -343,7 +352,7 @@ void delivery_pool_unreachable(struct delivery_pool *pool, int code, const char 
         return;
     }
     if (++pool->failures >= FAILURES_MOST)
-        leave_alone(pool, now);
+        leave_alone(pool, now, NULL);
     fail_waiting(pool, code, reply);
 }
 

@@ -83,12 +83,13 @@ struct delivery_pool {
     unsigned window;    /* most connections at present */
     unsigned steady;    /* the window at which growth becomes slow; 0: it never failed yet */
     unsigned successes; /* since the window grew, where it grows slowly */
-    unsigned failures;  /* in a row: no host was reached */
+    unsigned failures;  /* in a row: no host was reached, or met the demanded security */
     bool pumping;
     double allowance; /* messages that may begin now, where there is a limit */
     int64_t allowance_at;
     int64_t open_after; /* monotonic milliseconds, as all that follow */
     int64_t left_alone_until;
+    char *left_alone_reply; /* NULL: the usual one */
     int64_t last_used;
 };
 

@@ -475,6 +475,23 @@ static void test_a_smarthost_that_lets_nobody_in_defers(void **state)
                      "451 4.7.8 [internal] " MX " offers neither AUTH PLAIN nor AUTH LOGIN");
 }
 
+static void test_a_refused_password_is_not_tried_with_every_message(void **state)
+{
+    struct tls_scene at;
+    (void)state;
+    open_scene(&at, "", ACCOUNT);
+    at.mx.ehlo = EHLO_AUTH("PLAIN");
+    at.mx.auth = "535 5.7.8 bad credentials\r\n";
+    for (int i = 0; i < 8; i++)
+        check_deferred(&at, "451 4.7.8 [internal] " MX " does not accept the route's user name and "
+                            "password: 535 5.7.8 bad credentials");
+    assert_int_equal(at.mx.connections, 5);
+    at.mx.auth = NULL; /* an administrator sees to it, and flushes the queue */
+    delivery_retry(at.scene.mta.delivery);
+    scene_assert_event(send_one(&at, "to@secure.example"), "delivered", "250 2.0.0 taken");
+    close_scene(&at);
+}
+
 static void test_a_server_that_repeats_the_password_is_not_quoted(void **state)
 {
     (void)state;
@@ -521,6 +538,7 @@ int main(void)
         cmocka_unit_test(test_a_host_that_is_an_alias_has_its_records_at_either_name),
         cmocka_unit_test(test_a_smarthost_is_signed_in_at),
         cmocka_unit_test(test_a_smarthost_that_lets_nobody_in_defers),
+        cmocka_unit_test(test_a_refused_password_is_not_tried_with_every_message),
         cmocka_unit_test(test_a_server_that_repeats_the_password_is_not_quoted),
         cmocka_unit_test(test_signing_in_goes_by_what_is_offered_within_tls),
     };
