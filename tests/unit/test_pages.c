@@ -46,6 +46,7 @@ static void path_of(const struct http_route *route, const char *host, const char
     const char *value = strncmp(route->path, "/hosts", 6) == 0           ? host
                         : strncmp(route->path, "/audit", 6) == 0         ? message
                         : strncmp(route->path, "/certificates", 13) == 0 ? "1"
+                        : strncmp(route->path, "/directory/s", 12) == 0  ? "1"
                                                                          : "example.com";
     if (colon)
         snprintf(path, 256, "%.*s%s%s", (int)(colon - route->path), route->path, value,
@@ -309,6 +310,10 @@ static void every_page_answers_with_the_headers_of_safety(void **state)
     assert_leads_to(console, "/certificates/1?done=request_made");
     post(console, "/aliases/new", "key=all@example.com&to=a@example.com");
     post(console, "/masquerades/new", "key=@in.example.com&to=@example.com");
+    post(console, "/directory/new", "name=People&server=ldap://192.0.2.1");
+    assert_leads_to(console, "/directory?done=added");
+    post(console, "/directory/users", "name=example.com&password=" PASSWORD "&again=" PASSWORD);
+    assert_leads_to(console, "/directory/users?done=added");
     new_id(message);
     add_received(&batch, message, "a@example.org", "b@example.com", NULL);
     add_scanned(&batch, message, "clean", "Figures");
