@@ -69,6 +69,7 @@ static void open_desk(struct desk *desk, const char *folder)
         fail("configuration", &error);
     desk->mta.config = config_ref_new(config);
     desk->mta.base = event_base_new();
+    desk->mta.state = folder; /* it is only looked into */
     desk->mta.queue = queue_open(folder, desk->mta.base, &hooks, &error);
     if (!desk->mta.queue)
         fail(folder, &error);
