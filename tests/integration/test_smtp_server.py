@@ -1,6 +1,6 @@
 """The SMTP servers of a real mta with its real queue: what clients in front of it, users and the
-directory make of a message, in the queue and in the audit events. A directory of the test's own
-answers; nothing scans, so every message waits in the queue."""
+directory make of a message, in the queue and in the audit events. A directory and an engine of the
+test's own answer; delivery pauses, so every message waits in the queue."""
 import base64
 import contextlib
 import json
@@ -61,6 +61,42 @@ class Directory:
             os.unlink(self.path)
 
 
+class Engine:
+    """Finds every message clean."""
+
+    def __init__(self, path):
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.socket.bind(path)
+        self.socket.listen()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                threading.Thread(target=self._serve, args=(self.socket.accept()[0],),
+                                 daemon=True).start()
+
+    @staticmethod
+    def _serve(worker):
+        signatures = {"source": "builtin", "version": 1, "count": 1,
+                      "built_at": "2026-01-31T12:00:00.000Z"}
+        with contextlib.suppress(OSError), worker:
+            worker.send(json.dumps({"hello": {"pid": 1, "signatures": signatures}}).encode())
+            while True:
+                order, descriptors, _, _ = socket.recv_fds(worker, 65536, 1)
+                if not order:
+                    return
+                for one in descriptors:
+                    os.close(one)
+                result = {"id": json.loads(order)["scan"]["id"], "verdict": "clean",
+                          "verdicts": ["clean"], "threats": [], "reason": "", "subject": "x",
+                          "from": "", "message_id": "", "parts": 1, "elapsed_us": 1}
+                worker.send(json.dumps({"result": result}).encode())
+
+    def close(self):
+        self.socket.close()
+
+
 class Mta:
     """gatehouse-mta alone, with a configuration that the test signs."""
 
@@ -71,6 +107,7 @@ class Mta:
             os.mkdir(os.path.join(self.state, folder), 0o700)
         self.inbound, self.outbound, self.proxied = free_ports(3)
         self.directory = Directory(self.path("run/directory.sock"))
+        self.engine = Engine(self.path("run/engine.sock"))
         self.version = 0
         self.process = None
         self._make_keys()
@@ -105,11 +142,12 @@ class Mta:
                 "inbound": {"listeners": [{**listener, "port": self.inbound},
                                           {**listener, "port": self.proxied,
                                            "proxy_protocol": True}],
+                            "deliver": False,
                             "proxy_networks": ["127.0.0.0/8"]},
                 "outbound": {"listeners": [{**listener, "port": self.outbound,
-                                            "implicit_tls": True}], "auth": "required"},
-                "tls": {"certificate": self._read("tls.pem"), "key": self._read("tls.key")},
-                "scan_wait_seconds": 1},
+                                            "implicit_tls": True}],
+                             "auth": "required", "deliver": False},
+                "tls": {"certificate": self._read("tls.pem"), "key": self._read("tls.key")}},
             "domains": [{"name": name, "recipients": recipients, "route": {"kind": "mx"}}
                         for name, recipients in (("any.test", "any"), ("drop.test", "drop"),
                                                  ("reject.test", "reject"))]}
@@ -161,6 +199,7 @@ class Mta:
     def close(self):
         status = self.process.end() if self.process else 0
         self.directory.close()
+        self.engine.close()
         self.log = self._read("log")
         self.holder.cleanup()
         return status
@@ -277,12 +316,13 @@ class SmtpServer(unittest.TestCase):
         self.assertEqual((aborted["peer_ip"], aborted["peer_port"]), ("192.0.2.7", 4711))
 
     def test_rates_and_harvests_are_on_record_and_outlive_a_reload(self):
-        self.mta.configure(harvest={"unknown_recipients": 3})
+        limits = {"harvest": {"unknown_recipients": 3}, "proxy_networks": []}
+        self.mta.configure(**limits)
         client = self.client()
         client.mail("a@sender.test")
         replies = [client.rcpt(f"{name}@reject.test")[0] for name in "xyz"]
         self.assertEqual(replies, [550, 550, 421])
-        self.mta.configure(harvest={"unknown_recipients": 3})
+        self.mta.configure(**limits)
         with self.assertRaises(smtplib.SMTPConnectError) as caught:
             smtplib.SMTP("127.0.0.1", self.mta.inbound, timeout=20)
         self.assertEqual(caught.exception.smtp_code, 421)
