@@ -10,8 +10,9 @@
 #define SLOW_GROWTH 8    /* successes for each connection, for one more */
 #define IDLE_MS 5000     /* after which a connection is given up */
 #define FORGET_MS 600000 /* after which an unused destination is forgotten */
-#define REOPEN_MS 1000   /* after a failed connection beside others that live */
-#define FAILURES_MOST 5  /* in a row, until a destination is left alone */
+#define HOSTS_LEAST_MS 1000
+#define REOPEN_MS 1000  /* after a failed connection beside others that live */
+#define FAILURES_MOST 5 /* in a row, until a destination is left alone */
 #define LEFT_ALONE_MS 60000
 #define LEFT_ALONE_MOST_MS 300000
 
@@ -164,8 +165,12 @@ static void carry_over(struct destination_hosts *to, const struct destination_ho
     }
 }
 
+/* Answers that are not to be kept (a TTL of 0) are good for those who wait all the same. */
 static void hosts_are_known(struct delivery_pool *pool)
 {
+    int64_t least = timestamp_monotonic_ms() + HOSTS_LEAST_MS;
+    if (pool->hosts->expires < least)
+        pool->hosts->expires = least;
     pool->looking_up = false;
     if (!pool->delivery->closing)
         delivery_pool_pump(pool);

@@ -84,7 +84,7 @@ static void put_record(struct packet *packet, const struct dns_record *record)
     put_name(packet, record->name);
     put_number(packet, (uint32_t)type, 2);
     put_number(packet, 1, 2);
-    put_number(packet, record->ttl ? record->ttl : 60, 4);
+    put_number(packet, record->ttl == DNS_TTL_NONE ? 0 : record->ttl ? record->ttl : 60, 4);
     size_t at = packet->length;
     put_number(packet, 0, 2);
     if (type == TYPE_A && inet_pton(AF_INET, record->data, address) == 1)

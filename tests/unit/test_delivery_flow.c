@@ -263,6 +263,20 @@ static void test_relays_may_be_domains(void **state)
     close_pair(&pair);
 }
 
+static void test_answers_that_are_not_to_be_kept_are_used_once(void **state)
+{
+    struct pair pair;
+    (void)state;
+    prepare_pair(&pair);
+    set_mx_relays(&pair);
+    pair.records[0].ttl = pair.records[1].ttl = DNS_TTL_NONE;
+    start_pair(&pair);
+    scene_send_to(&pair.scene, "to@pair.example");
+    scene_assert_event(scene_await(&pair.scene, "delivery", 1), "delivered", "250 2.0.0 taken");
+    assert_in_range(pair.scene.dns.queries, 2, 10);
+    close_pair(&pair);
+}
+
 static void test_relays_that_do_not_exist_bounce_nothing(void **state)
 {
     struct pair pair;
@@ -385,6 +399,7 @@ int main(void)
         cmocka_unit_test(test_messages_a_minute_are_limited),
         cmocka_unit_test(test_relays_that_share_the_load_get_some_each),
         cmocka_unit_test(test_relays_may_be_domains),
+        cmocka_unit_test(test_answers_that_are_not_to_be_kept_are_used_once),
         cmocka_unit_test(test_relays_that_do_not_exist_bounce_nothing),
         cmocka_unit_test(test_the_family_can_be_chosen),
         cmocka_unit_test(test_a_host_of_the_other_family_bounces_nothing),

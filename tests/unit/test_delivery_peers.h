@@ -71,13 +71,15 @@ char *authority_pem(const struct authority *authority);
 #define TLSA_TEXT_SIZE 128
 const char *tlsa_text(const X509 *certificate, int usage, int selector, char text[TLSA_TEXT_SIZE]);
 
+#define DNS_TTL_NONE UINT32_MAX
+
 struct dns_record {
     const char *name;
     const char *type; /* "MX", "A", "AAAA", "CNAME", "TXT", "TLSA" (data "3 1 1 HEX"), or "FAIL"
                          (SERVFAIL for the name) */
     unsigned preference;
     const char *data;
-    uint32_t ttl;
+    uint32_t ttl; /* 0: a minute; DNS_TTL_NONE: 0 */
 };
 
 struct dns_server {
