@@ -27,9 +27,11 @@ static const struct {
     mode_t mode;
     int owner; /* a role, or OWNER_STARTER */
 } folders[] = {
-    {"agent", 0700, ROLE_AGENT},       {"config", 0750, ROLE_AGENT},   {"queue", 0700, ROLE_MTA},
-    {"signatures", 0750, ROLE_ENGINE}, {"scratch", 0700, ROLE_ENGINE}, {"run", 0770, OWNER_STARTER},
-    {"log", 0750, OWNER_STARTER},
+    {"agent", 0700, ROLE_AGENT},     {"config", 0750, ROLE_AGENT},
+    {"queue", 0700, ROLE_MTA},       {"signatures", 0750, ROLE_ENGINE},
+    {"scratch", 0700, ROLE_ENGINE},  {"run", 0770, OWNER_STARTER},
+    {"log", 0750, OWNER_STARTER},    {"mta-sts", 0700, ROLE_MTA},
+    {"tls-reports", 0700, ROLE_MTA},
 };
 
 static bool find_separate(struct accounts *accounts)
