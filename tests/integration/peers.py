@@ -29,8 +29,11 @@ UNPACKED = "/var/cache/gatehouse-peers"  # by tools/fetch-peers
 USERS = {"opensmtpd": 64801, "opensmtpq": 64802, "Debian-exim": 64803}
 
 
-def is_unpacked(program):
-    return os.path.exists(os.path.join(UNPACKED, program))
+def can_run_unpacked(program):
+    """It is there, and this machine lets a process have mounts of its own."""
+    return os.path.exists(os.path.join(UNPACKED, program)) and subprocess.run(
+        ["unshare", "--mount", "mount", "--bind", "/etc/passwd", "/etc/passwd"],
+        capture_output=True).returncode == 0
 
 
 def make_certificate(folder):
@@ -49,6 +52,8 @@ class Peer:
     has_tls = True  # as a server
     dies_of_pipelining = False
     sender_in_log = r"from=<([^>]*)>"
+    # Where its log tells that content was sent or came in chunks (RFC 3030); None: never.
+    chunks_sent_in_log = chunks_received_in_log = None
 
     def __init__(self, folder, gatehouse, sink, tls):
         self.folder = os.path.join(folder, self.name)
@@ -142,6 +147,7 @@ class Policy:
 
 class Postfix(Peer):
     name = "postfix"
+    chunks_received_in_log = r"disconnect from .* bdat=[1-9]"
     server = policy = None
 
     SETTINGS = """\
@@ -203,7 +209,7 @@ class Unpacked(Peer):
 
     @classmethod
     def is_there(cls):
-        return is_unpacked(cls.program)
+        return can_run_unpacked(cls.program)
 
     def _run(self, *arguments, environment=None):
         private_accounts(self.folder)
@@ -273,6 +279,8 @@ match from any for any action sink
 class Exim(Unpacked):
     name = "exim"
     sender_in_log = r" <= (\S+)"
+    chunks_sent_in_log = r" => .* K "
+    chunks_received_in_log = r" <= .* K "
     program = "usr/sbin/exim4"
     mounts = {"/var/lib": "lib"}
 

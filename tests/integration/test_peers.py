@@ -1,6 +1,7 @@
 """Mail to and from other servers: each relays to Gatehouse, and Gatehouse delivers to each."""
 import collections
 import os
+import re
 import shutil
 import smtplib
 import subprocess
@@ -116,6 +117,14 @@ class Way:
         self.assertIn("FAILURE", rcpt)
         self.assertIn(f"ORCPT=rfc822;{mark}@first.test", rcpt)
 
+    def test_content_goes_in_chunks_where_both_can(self):
+        mark, body = unique(), b"in one piece\r\n.\r\n"
+        self.send([make_message(mark, body)], [self.address()])
+        self.check_arrival(mark, body, [self.address()])
+        if self.chunks_in_log():
+            wait_until("the log tells of chunks",
+                       lambda: re.search(self.chunks_in_log(), self.peer.log()))
+
     def send_internationalised(self, mark, body):
         """The code of the reply to MAIL; the rest is said where that is 250."""
         with smtplib.SMTP("127.0.0.1", self.port, timeout=60) as client:
@@ -147,6 +156,9 @@ class Client(Way):
     def find_way(cls):
         cls.port, cls.domain = cls.peer.port, "through.test"
 
+    def chunks_in_log(self):
+        return self.kind.chunks_sent_in_log
+
     def check_not_internationalised(self, mark, code):
         self.assertGreaterEqual(code, 500)
 
@@ -171,6 +183,9 @@ class Server(Way):
             self.assertIn("TLSv1.", row[1])
         else:
             self.assertEqual(row[1], "", "the mail came in clear where TLS failed")
+
+    def chunks_in_log(self):
+        return self.kind.chunks_received_in_log
 
     def check_not_internationalised(self, mark, code):
         """It is told to the sender, never sent in a form that the peer would take for another."""
