@@ -442,6 +442,23 @@ static void an_own_route_can_be_taken_away_again(void **state)
     assert_int_equal(desk->scene.peer.messages, 1);
 }
 
+/* What the directory says about a recipient comes with the message. */
+static void a_route_that_came_with_the_message_outlives_a_restart(void **state)
+{
+    struct desk *desk = *state;
+    struct queue_draft_recipient recipients[] = {
+        {.address = "a@relay.example", .route = "[::1]:2525"}, {.address = "b@relay.example"}};
+    desk->scene.holding = true;
+    scene_send_draft(&desk->scene, recipients, 2);
+    for (int i = 0; i < 2; i++) {
+        const json_t *listed =
+            json_object_get(json_array_get(list(desk, "", "", 10), 0), "recipients");
+        assert_string_equal(text_of(json_array_get(listed, 0), "route"), "[::1]:2525");
+        assert_string_equal(text_of(json_array_get(listed, 1), "route"), "");
+        restart(desk);
+    }
+}
+
 static void nothing_is_changed_where_the_request_is_wrong(void **state)
 {
     struct desk *desk = *state;
@@ -663,6 +680,7 @@ int main(void)
         TEST(bounce_tells_the_sender),
         TEST(reroute_takes_mail_that_goes_by_mx_to_another_host),
         TEST(an_own_route_can_be_taken_away_again),
+        TEST(a_route_that_came_with_the_message_outlives_a_restart),
         TEST(nothing_is_changed_where_the_request_is_wrong),
         TEST(an_attempt_under_way_is_waited_for),
         TEST(reroute_takes_messages_out_of_the_line_of_a_host_that_hangs),

@@ -353,6 +353,21 @@ static void only_its_scanner_may_fetch_and_answer_a_request(void **state)
     assert_true(json_equal(reply, truth));
 }
 
+/* A Control Center of before the requests; the agent takes it for no problem. */
+static void an_address_that_is_not_known_is_told_apart(void **state)
+{
+    struct scene *scene = *state;
+    struct error error = {0};
+    char url[64];
+    snprintf(url, sizeof(url), "https://127.0.0.1:%u", scene->there.port);
+    struct https_client *client = https_client_new(url, scene->folder, NULL, &error);
+    assert_non_null(client);
+    cleanup_json json_t *body = json_object();
+    assert_null(https_client_post(client, "/fleet/of-tomorrow", body, 10, &error));
+    assert_int_equal(error.code, ERROR_NOT_FOUND);
+    https_client_free(client);
+}
+
 static void goes_on_when_the_database_was_away(void **state)
 {
     struct scene *scene = *state;
@@ -399,6 +414,7 @@ int main(void)
         TEST(a_scanner_that_is_away_is_told_apart),
         TEST(unanswered_requests_are_limited_and_expire),
         TEST(only_its_scanner_may_fetch_and_answer_a_request),
+        TEST(an_address_that_is_not_known_is_told_apart),
         TEST(goes_on_when_the_database_was_away),
     };
     return cmocka_run_group_tests(tests, open_database, close_database);
