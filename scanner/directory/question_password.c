@@ -129,13 +129,21 @@ static void run_hash(struct work *work, void *thread_state)
             : LDAP_ANSWER_UNKNOWN;
 }
 
+static void let_in(struct question *question, const struct config_user *user)
+{
+    snprintf(question->answer.user, sizeof(question->answer.user), "%s", user->name);
+    question_finish(question, QUESTION_KNOWN);
+}
+
 static void take_hash(struct question *question, const struct attempt *attempt)
 {
     const struct config_user *user = find_user(question);
-    bool right = user && attempt->status == LDAP_ANSWER_KNOWN;
-    if (right)
-        snprintf(question->answer.user, sizeof(question->answer.user), "%s", user->name);
-    question_finish(question, right ? QUESTION_KNOWN : QUESTION_UNKNOWN);
+    if (!user || attempt->status != LDAP_ANSWER_KNOWN) {
+        question_finish(question, QUESTION_UNKNOWN);
+        return;
+    }
+    proven_add(sources_proven(question->sources), attempt->hash, attempt->password);
+    let_in(question, user);
 }
 
 static void on_hash_done(struct work *work)
@@ -212,7 +220,9 @@ void question_password(struct questions *questions, const char *user, const char
         snprintf(question->domain, sizeof(question->domain), "%.*s", DOMAIN_SIZE - 1, at + 1);
     memcpy(question->password, password, length + 1);
     const struct config_user *local = find_user(question);
-    if (local)
+    if (local && proven_has(sources_proven(question->sources), local->password_hash, password))
+        let_in(question, local);
+    else if (local)
         check_hash(question, local->password_hash);
     else
         step_sources(question);

@@ -24,6 +24,7 @@ struct source {
 struct sources {
     struct scanner_config *config;
     struct lookups *lookups;
+    struct proven *proven;
     struct source *list; /* as many as the configuration has */
     struct work_pool *hashes;
     size_t holders;
@@ -47,6 +48,11 @@ struct lookups *sources_lookups(struct sources *sources)
     return sources->lookups;
 }
 
+struct proven *sources_proven(struct sources *sources)
+{
+    return sources->proven;
+}
+
 bool sources_serves(const struct config_directory_source *source, const char *domain)
 {
     for (size_t i = 0; i < source->domain_count; i++)
@@ -64,6 +70,7 @@ static void sources_free(struct sources *sources)
         ldap_source_free(sources->list[i].ldap);
     free(sources->list);
     lookups_free(sources->lookups);
+    proven_free(sources->proven);
     config_free(sources->config);
     free(sources);
     alive--;
@@ -132,9 +139,10 @@ static bool open_all(struct sources *sources, struct work_results *results)
     size_t count = sources_config(sources)->source_count;
     sources->list = calloc(count > 0 ? count : 1, sizeof(*sources->list));
     sources->lookups = lookups_new(sources);
+    sources->proven = proven_new();
     sources->hashes = work_pool_new(results, &options);
     sources->pools += sources->hashes ? 1 : 0;
-    if (!sources->list || !sources->lookups || !sources->hashes)
+    if (!sources->list || !sources->lookups || !sources->proven || !sources->hashes)
         return false;
     for (size_t i = 0; i < count; i++)
         if (!open_source(sources, i, results))

@@ -7,6 +7,7 @@
 #include "common/config_model.h"
 #include "common/error.h"
 #include "scanner/directory/lookup.h"
+#include "scanner/directory/proven.h"
 #include "scanner/directory/work_pool.h"
 
 #include <jansson.h>
@@ -26,6 +27,7 @@ size_t sources_alive(void);
 
 const struct config_directory *sources_config(const struct sources *sources);
 struct lookups *sources_lookups(struct sources *sources);
+struct proven *sources_proven(struct sources *sources);
 /* Whether both say the same: then the one that runs, with what it remembers, can stay. */
 bool sources_same(const struct config_directory *one, const struct config_directory *other);
 

@@ -344,8 +344,12 @@ static void the_time_of_an_answer_does_not_tell_who_is_a_local_user(void **state
     assert_true(local > 20);
     assert_in_range(shortest(scene, "mallory", "wrong"), local / 2, local * 3);
     assert_in_range(shortest(scene, "alice", "wrong"), local / 2, local * 3);
-    /* Whom the directory knows need not wait. */
+    /* Whom the directory knows need not wait, nor who proved it before. */
     assert_in_range(shortest(scene, "alice", "wonderland"), 0, local / 2);
+    assert_password(scene, "local.user@example.com", LOCAL_PASSWORD, KNOWN);
+    assert_in_range(shortest(scene, "local.user@example.com", LOCAL_PASSWORD), 0, local / 2);
+    assert_password(scene, "local.user@example.com", LOCAL_PASSWORD "x", UNKNOWN);
+    assert_password(scene, "mallory", LOCAL_PASSWORD, UNKNOWN);
 }
 
 static json_t *ask_groups(const struct scene *scene, const char *address)
