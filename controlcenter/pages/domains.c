@@ -34,24 +34,32 @@ static void put_next(struct page *page, const char *search, const char *last)
     buffer_free(&link);
 }
 
+static void put_domain(struct page *page, json_t *row, const struct store_entry *domain)
+{
+    const char *recipients = json_string_value(json_object_get(domain->value, "recipients"));
+    page_put_text(page, row, "name", domain->key);
+    page_put_text(page, row, "alias_of",
+                  json_string_value(json_object_get(domain->value, "alias_of")));
+    if (recipients)
+        page_put_true(page, row, recipients);
+    route_put(page, row, "route", json_object_get(domain->value, "route"));
+}
+
 static bool put_domains(struct page *page, const char *search, const char *after,
                         struct error *error)
 {
-    struct store_domain *domains = NULL;
+    struct store_entry *domains = NULL;
     size_t count = 0;
-    if (!store_domain_list(page->application->store, search, after, PAGE_SIZE + 1, &domains, &count,
-                           error))
+    if (!store_entry_list(page->application->store, STORE_DOMAINS, search, after, PAGE_SIZE + 1,
+                          &domains, &count, error))
         return false;
     json_t *rows = page_put_array(page, page->data, "domains");
-    for (size_t i = 0; i < count && i < PAGE_SIZE; i++) {
-        json_t *row = page_add_object(page, rows);
-        page_put_text(page, row, "name", domains[i].name);
-        route_put(page, row, "route", domains[i].route);
-    }
+    for (size_t i = 0; i < count && i < PAGE_SIZE; i++)
+        put_domain(page, page_add_object(page, rows), &domains[i]);
     if (count > PAGE_SIZE)
-        put_next(page, search, domains[PAGE_SIZE - 1].name);
+        put_next(page, search, domains[PAGE_SIZE - 1].key);
     page_put(page, page->data, "has_domains", json_boolean(count > 0));
-    store_domain_list_free(domains, count);
+    store_entry_list_free(domains, count);
     return true;
 }
 

@@ -189,6 +189,9 @@ static void a_domain_keeps_all_that_its_form_says(void **state)
         "{\"route\":{\"kind\":\"relay\",\"relays\":[{\"host\":\"mx.example\",\"port\":25}],"
         "\"balance\":\"share\",\"mx\":true,\"tls\":\"verified\",\"user\":\"gate\","
         "\"password\":\"topsecret\"},\"recipients\":\"drop\",\"alias_of\":\"main.example\"}");
+    get(console, "/domains?search=old");
+    assert_shows(console, "stands for main.example");
+    assert_shows(console, "<td>deleted</td>");
     get(console, "/domains/named/old.example");
     assert_shows(console, "<option value=\"share\" selected>");
     assert_shows(console, "<option value=\"verified\" selected>");
