@@ -30,11 +30,13 @@ static void unlink_proxied(struct proxied *proxied)
     event_free(proxied->timer);
 }
 
+/* Balancers that look whether we are there connect and say nothing: that is nothing to tell. */
 static void refuse(struct proxied *proxied, const char *reason)
 {
     char peer[IP_TEXT_SIZE];
-    log_warning("closed a connection of %s, which %s", ip_text(&proxied->connection.peer, peer),
-                reason);
+    if (proxied->header.received > 0)
+        log_warning("closed a connection of %s, which %s", ip_text(&proxied->connection.peer, peer),
+                    reason);
     unlink_proxied(proxied);
     close(proxied->connection.fd);
     free(proxied);
