@@ -11,6 +11,10 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -389,6 +393,93 @@ static void a_kept_connection_that_died_is_made_again(void **state)
     close_source(&asked);
 }
 
+/* --- servers that mean harm --- */
+
+static const char bind_done[] = "\x30\x0c\x02\x01\x01\x61\x07\x0a\x01\x00\x04\x00\x04\x00";
+static const char reference[] = "\x30\x0c\x02\x01\x02\x73\x07\x04\x05ldap:";
+static const char huge[] = "\x30\x84\x7f\xff\xff\xff\x02\x01\x02\x64";
+static const char garbage[] = "220 mail.example.com ESMTP\r\n\xff\xfe\x00\x30\x80";
+static const char no_result[] = "\x30\x05\x02\x01\x01\x61\x00";
+
+static void say(int fd, const char *text, size_t length)
+{
+    if (send(fd, text, length, MSG_NOSIGNAL) < 0)
+        _exit(0);
+}
+
+static void say_garbage(int fd)
+{
+    say(fd, garbage, sizeof(garbage) - 1);
+    pause();
+}
+
+static void say_a_byte_now_and_then(int fd)
+{
+    for (size_t i = 0; i < sizeof(bind_done) - 2; i++, usleep(400000))
+        say(fd, bind_done + i, 1);
+    pause();
+}
+
+static void say_no_result(int fd)
+{
+    say(fd, no_result, sizeof(no_result) - 1);
+    pause();
+}
+
+static void announce_two_gigabytes(int fd)
+{
+    say(fd, bind_done, sizeof(bind_done) - 1);
+    say(fd, huge, sizeof(huge) - 1);
+    for (char block[4096] = "";;)
+        say(fd, block, sizeof(block));
+}
+
+static void refer_without_end(int fd)
+{
+    say(fd, bind_done, sizeof(bind_done) - 1);
+    for (;;)
+        say(fd, reference, sizeof(reference) - 1);
+}
+
+static void hang_up_at_once(int fd)
+{
+    (void)fd;
+    _exit(0);
+}
+
+/* Serves one connection in a process of its own. */
+static pid_t serve_harm(int listener, void (*harm)(int fd))
+{
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid > 0)
+        return pid;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    harm(accept(listener, NULL, NULL));
+    _exit(0);
+}
+
+static void a_server_that_means_harm_costs_its_time_and_no_more(void **state)
+{
+    static void (*const harms[])(int fd) = {
+        say_garbage,       say_a_byte_now_and_then, say_no_result, announce_two_gigabytes,
+        refer_without_end, hang_up_at_once,
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(harms) / sizeof(harms[0]); i++) {
+        uint16_t port;
+        cleanup_fd int listener = slapd_scene_silent_server(&port);
+        pid_t server = serve_harm(listener, harms[i]);
+        struct asked asked = open_source(with_port("ldap", port, NULL));
+        int64_t began = timestamp_monotonic_ms();
+        assert_recipient(&asked, "alice@example.com", UNAVAILABLE);
+        assert_in_range(timestamp_monotonic_ms() - began, 0, 2600);
+        close_source(&asked);
+        kill(server, SIGKILL);
+        waitpid(server, NULL, 0);
+    }
+}
+
 /* --- TLS --- */
 
 static struct asked open_tls(const char *uri, bool start_tls, const char *ca)
@@ -573,6 +664,7 @@ int main(void)
         cmocka_unit_test(the_same_server_twice_is_asked_once),
         cmocka_unit_test(a_silent_server_costs_one_question_its_time_and_not_the_next),
         cmocka_unit_test(a_kept_connection_that_died_is_made_again),
+        cmocka_unit_test(a_server_that_means_harm_costs_its_time_and_no_more),
         cmocka_unit_test(start_tls_and_ldaps_work_with_the_right_authority),
         cmocka_unit_test(a_certificate_of_another_authority_is_refused),
         cmocka_unit_test(a_certificate_for_another_name_is_refused),
