@@ -11,6 +11,7 @@
 
 #define JITTER_MS (4 * 3600 * 1000) /* RFC 8460 section 4.1 */
 #define DAYS_KEPT 3                 /* of reports that could not be sent */
+#define AGAIN_MS (30 * 60 * 1000)   /* after a failure */
 #define POST_SECONDS 60
 #define POST_ANSWER_LIMIT (16u << 10)
 #define MAIL_LIMIT QUEUE_LOG_INLINE_LIMIT
@@ -21,12 +22,23 @@ struct sending {
     json_t *policies;
     int64_t day;
     unsigned posts; /* under way */
+    bool failed, mailed;
     char domain[DOMAIN_SIZE];
 };
 
+/* What was not sent is tried again, unless a part of it was. */
 static void done(struct sending *sending)
 {
-    sending->reports->under_way--;
+    struct tls_reports *reports = sending->reports;
+    reports->under_way--;
+    if (sending->failed && !sending->mailed && reports->old_domains &&
+        reports->old_day == sending->day) {
+        json_object_set(reports->old_domains, sending->domain, sending->policies);
+        reports->old_due_at = timestamp_now_ms() + AGAIN_MS;
+    }
+    /* The others are not sent again after a restart. */
+    if (reports->under_way == 0 && json_object_size(reports->old_domains) > 0)
+        tls_report_save(reports, reports->old_day, reports->old_domains);
     json_decref(sending->policies);
     free(sending);
 }
@@ -51,9 +63,10 @@ static void add_received_event(struct queue_draft *draft, const char *host_name)
     audit_received(&draft->events, &draft->id, &transaction, &envelope);
 }
 
-static void send_mail(struct tls_reports *reports, const struct tls_report_document *document,
+static void send_mail(struct sending *sending, const struct tls_report_document *document,
                       const char *to, const struct buffer *gzip)
 {
+    struct tls_reports *reports = sending->reports;
     struct queue_draft_recipient recipient = {.address = to, .notify = QUEUE_NOTIFY_NEVER};
     struct queue_draft draft = {.id = message_id_new(),
                                 .direction = QUEUE_INTERNAL,
@@ -69,6 +82,7 @@ static void send_mail(struct tls_reports *reports, const struct tls_report_docum
         log_warning("tls reports: the report for %s is too long", document->domain);
         return;
     }
+    sending->mailed = true;
     add_received_event(&draft, document->config->host_name);
     queue_accept(reports->mta->queue, &draft, on_stored, NULL);
 }
@@ -78,6 +92,7 @@ static void send_mail(struct tls_reports *reports, const struct tls_report_docum
 static void on_posted(void *argument, const struct https_answer *answer)
 {
     struct sending *sending = argument;
+    sending->failed |= answer->status / 100 != 2;
     if (answer->status / 100 != 2)
         log_warning("tls reports: the report for %s was not taken: %ld %s", sending->domain,
                     answer->status, answer->problem ? answer->problem : "");
@@ -134,11 +149,12 @@ static void on_record(void *argument, const struct resolver_answer *answer)
         answer->status == RESOLVER_FOUND && !reports->closing && config->delivery.tls_reports.from
             ? find_targets(answer, targets)
             : 0;
+    sending->failed = answer->status == RESOLVER_NO_ANSWER;
     sending->posts++; /* stays while they are begun */
     if (count > 0 && tls_report_write(&document, &gzip))
         for (size_t i = 0; i < count; i++) {
             if (targets[i].is_mail)
-                send_mail(reports, &document, targets[i].text, &gzip);
+                send_mail(sending, &document, targets[i].text, &gzip);
             else
                 post(sending, targets[i].text, &gzip);
         }
@@ -182,16 +198,25 @@ static void send_one(struct tls_reports *reports)
     resolver_find_text(reports->resolver, name, on_record, sending);
 }
 
-/* A crash in the midst of it sends some reports again. */
-static void send_some(struct tls_reports *reports)
+static void end_old_day(struct tls_reports *reports)
 {
-    while (reports->under_way < TLS_REPORT_AT_ONCE && json_object_size(reports->old_domains) > 0)
-        send_one(reports);
-    if (json_object_size(reports->old_domains) > 0 || reports->under_way > 0)
-        return;
     tls_report_remove(reports, reports->old_day);
     json_decref(reports->old_domains);
     reports->old_domains = NULL;
+}
+
+/* A crash in the midst of it sends some reports again. */
+static void send_some(struct tls_reports *reports, int64_t now)
+{
+    if (reports->day - reports->old_day > DAYS_KEPT) {
+        end_old_day(reports);
+        return;
+    }
+    while (now >= reports->old_due_at && reports->under_way < TLS_REPORT_AT_ONCE &&
+           json_object_size(reports->old_domains) > 0)
+        send_one(reports);
+    if (json_object_size(reports->old_domains) == 0 && reports->under_way == 0)
+        end_old_day(reports);
 }
 
 void tls_report_send_tick(struct tls_reports *reports, int64_t now)
@@ -199,5 +224,5 @@ void tls_report_send_tick(struct tls_reports *reports, int64_t now)
     if (!reports->old_domains)
         begin_old_day(reports, now);
     if (reports->old_domains && now >= reports->old_due_at)
-        send_some(reports);
+        send_some(reports, now);
 }

@@ -261,6 +261,33 @@ static void test_counts_outlive_a_restart(void **state)
     close_reports(&at);
 }
 
+static void test_a_report_that_was_not_taken_is_sent_again(void **state)
+{
+    struct report_scene at;
+    (void)state;
+    open_reports(&at, "v=TLSRPTv1; rua=https://reports.example/tls");
+    at.records[3].type = "FAIL"; /* who asks is not known now */
+    send_one(&at);
+    pass_midnight(&at);
+    pass_midnight(&at);
+    scene_run(&at.scene, 300);
+    assert_int_equal(at.https.requests, 0);
+    at.records[3].type = "TXT";
+    scene_run(&at.scene, 5500); /* as long as that is remembered */
+    at.https.status = 503;
+    pass_midnight(&at);
+    scene_await_number(&at.scene, &at.https.requests, 1);
+    scene_run(&at.scene, 200);
+    at.https.status = 0;
+    pass_midnight(&at);
+    scene_await_number(&at.scene, &at.https.requests, 2);
+    scene_run(&at.scene, 200);
+    pass_midnight(&at);
+    scene_run(&at.scene, 300);
+    assert_int_equal(at.https.requests, 2);
+    close_reports(&at);
+}
+
 static void test_domains_that_do_not_ask_get_none(void **state)
 {
     struct report_scene at;
@@ -313,6 +340,7 @@ int main(void)
         cmocka_unit_test(test_a_report_is_sent_by_mail),
         cmocka_unit_test(test_a_report_is_posted),
         cmocka_unit_test(test_counts_outlive_a_restart),
+        cmocka_unit_test(test_a_report_that_was_not_taken_is_sent_again),
         cmocka_unit_test(test_domains_that_do_not_ask_get_none),
         cmocka_unit_test(test_nothing_is_counted_without_a_sender),
         cmocka_unit_test(test_a_report_goes_out_although_tls_fails),
