@@ -323,6 +323,8 @@ void tls_reports_free(struct tls_reports *reports)
         return;
     if (reports->changed)
         tls_report_save(reports, reports->day, reports->domains);
+    if (reports->old_domains) /* what is still to be sent */
+        tls_report_save(reports, reports->old_day, reports->old_domains);
     json_decref(reports->domains);
     json_decref(reports->old_domains);
     free(reports);
