@@ -304,7 +304,7 @@ class Stack:
     def _gather_programs(self):
         folder = os.path.join(self.folder, "libexec")
         os.makedirs(folder)
-        for name in ("mta", "engine", "agent"):
+        for name in ("mta", "engine", "directory", "agent"):
             os.symlink(os.path.join(BUILD, "scanner", name, f"gatehouse-{name}"),
                        os.path.join(folder, f"gatehouse-{name}"))
         return folder
