@@ -49,16 +49,6 @@ static void put_parts(struct page *page, const struct queue_order *order)
     page_put(page, page->data, "total_over", json_boolean(over));
 }
 
-static void put_back_link(struct page *page, const struct queue_search *search)
-{
-    struct buffer link = BUFFER_INIT;
-    buffer_add_text(&link, "/queues?");
-    queue_search_link(search, &link);
-    page_put_text(page, page->data, "back", buffer_text(&link));
-    page->failed = page->failed || link.failed;
-    buffer_free(&link);
-}
-
 static void show_confirmation(struct queue_order *order)
 {
     struct page *page = order->form->page;
@@ -70,7 +60,7 @@ static void show_confirmation(struct queue_order *order)
     page_put(page, page->data, "is_search", json_boolean(!queue_search_is_empty(&order->search)));
     put_selected(page, order);
     put_parts(page, order);
-    put_back_link(page, &order->search);
+    queue_search_put_link(page, "back", &order->search);
     if (order->form->wrong)
         page->response->status = 422;
     page_show(page, "queues/confirm");

@@ -16,8 +16,8 @@
 #define COUNT_STEP 1000
 #define COUNT_MOST 10000 /* beyond it is "more than" */
 
-static const char *const actions[] = {"flush",  "hold",    "release", "delete",
-                                      "bounce", "reroute", NULL};
+const char *const queue_actions[] = {"flush",  "hold",    "release", "delete",
+                                     "bounce", "reroute", NULL};
 
 /* --- which messages --- */
 
@@ -91,9 +91,9 @@ static void take_all(struct queue_order *order)
 static const char *take_action(struct form *form)
 {
     const char *text = form_take(form, "action");
-    for (size_t i = 0; actions[i]; i++)
-        if (strcmp(text, actions[i]) == 0)
-            return actions[i];
+    for (size_t i = 0; queue_actions[i]; i++)
+        if (strcmp(text, queue_actions[i]) == 0)
+            return queue_actions[i];
     form_refuse(form, "action", "choose_listed", NULL);
     return NULL;
 }

@@ -5,6 +5,8 @@
 #include "controlcenter/pages/queue_entry.h"
 #include "controlcenter/pages/queue_search.h"
 
+extern const char *const queue_actions[]; /* of the contract; ends with NULL */
+
 /* What concerns one scanner. */
 struct queue_order_part {
     const struct store_scanner *scanner;
@@ -15,7 +17,7 @@ struct queue_order_part {
 
 struct queue_order {
     struct form *form;
-    const char *action; /* of the contract: "flush", "hold", ...; NULL where the form was refused */
+    const char *action; /* of queue_actions; NULL where the form was refused */
     bool all;           /* all that the search finds */
     struct queue_search search;
     bool has_route;

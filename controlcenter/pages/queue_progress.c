@@ -2,16 +2,12 @@
  * so that it can be looked at again, by anybody. */
 #include "controlcenter/pages/handlers.h"
 #include "controlcenter/pages/queue_ask.h"
-#include "controlcenter/pages/queue_entry.h"
-#include "controlcenter/pages/queue_search.h"
+#include "controlcenter/pages/queue_order.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #define JOBS_MOST 100
-
-static const char *const actions[] = {"flush",  "hold",    "release", "delete",
-                                      "bounce", "reroute", NULL};
 
 struct progress {
     struct page *page;
@@ -85,8 +81,8 @@ static void put_job(struct progress *progress, json_t *rows, const struct queue_
 static void put_action(struct page *page)
 {
     const char *action = http_query(page->request, "action");
-    for (size_t i = 0; action && actions[i]; i++)
-        if (strcmp(action, actions[i]) == 0)
+    for (size_t i = 0; action && queue_actions[i]; i++)
+        if (strcmp(action, queue_actions[i]) == 0)
             page_put_true(page, page_put_object(page, page->data, "action"), action);
 }
 
@@ -94,15 +90,9 @@ static void put_back_link(struct page *page)
 {
     struct form form;
     struct queue_search search;
-    struct buffer link = BUFFER_INIT;
     form_open(&form, page);
     queue_search_take(&form, form_take_query, &search);
-    buffer_add_text(&link, "/queues?");
-    if (!form.wrong)
-        queue_search_link(&search, &link);
-    page_put_text(page, page->data, "back", buffer_text(&link));
-    page->failed = page->failed || link.failed;
-    buffer_free(&link);
+    queue_search_put_link(page, "back", form.wrong ? &(struct queue_search){0} : &search);
 }
 
 static void put_progress(struct progress *progress)

@@ -120,3 +120,13 @@ void queue_search_link(const struct queue_search *search, struct buffer *link)
     for (size_t i = 0; i < CONDITIONS; i++)
         add_field(link, list[i].name, list[i].value);
 }
+
+void queue_search_put_link(struct page *page, const char *name, const struct queue_search *search)
+{
+    struct buffer link = BUFFER_INIT;
+    buffer_add_text(&link, "/queues?");
+    queue_search_link(search, &link);
+    page->failed = page->failed || link.failed;
+    page_put_text(page, page->data, name, buffer_text(&link));
+    buffer_free(&link);
+}

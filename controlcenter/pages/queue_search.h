@@ -22,5 +22,7 @@ bool queue_search_is_empty(const struct queue_search *search);
 json_t *queue_search_filter(const struct queue_search *search);
 /* Adds "host=...&sender=...&", as the page of the search takes it. */
 void queue_search_link(const struct queue_search *search, struct buffer *link);
+/* Puts the address of the search's first page into the page's data. */
+void queue_search_put_link(struct page *page, const char *name, const struct queue_search *search);
 
 #endif

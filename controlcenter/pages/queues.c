@@ -194,10 +194,10 @@ static void put_links(const struct search *search)
 {
     struct page *page = search->page;
     struct buffer link = BUFFER_INIT;
-    buffer_add_text(&link, "/queues?");
-    queue_search_link(&search->conditions, &link);
-    page_put_text(page, page->data, "first", buffer_text(&link));
+    queue_search_put_link(page, "first", &search->conditions);
     if (search->more && search->shown > 0) {
+        buffer_add_text(&link, "/queues?");
+        queue_search_link(&search->conditions, &link);
         buffer_add_format(&link, "after=%s", search->found[search->shown - 1].entry.id);
         page_put_text(page, page->data, "next", buffer_text(&link));
     }

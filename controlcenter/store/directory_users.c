@@ -93,7 +93,7 @@ bool store_directory_user_add(struct store *store, const char *name, const char 
     struct change change = {name, insert_user, "smtp_user.create", password_hash};
     struct error local = {0};
     size_t length = strlen(name);
-    if (length == 0 || length >= sizeof((struct store_directory_user *)0)->name)
+    if (length == 0 || length >= STORE_USER_NAME_SIZE)
         return error_set(error, ERROR_INVALID, "name", "is empty or too long");
     if (apply(store, &change, administrator, &local))
         return true;

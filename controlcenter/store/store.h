@@ -309,8 +309,9 @@ bool store_directory_source_remove(struct store *store, int64_t id, const char *
                                    struct error *error);
 
 /* --- directory_users.c: local users of SMTP AUTH --- */
+#define STORE_USER_NAME_SIZE 320
 struct store_directory_user {
-    char name[320]; /* in lower case */
+    char name[STORE_USER_NAME_SIZE]; /* in lower case */
     bool is_enabled;
     int64_t changed_at;
     char password_hash[129]; /* Argon2id string of libsodium; for scanners alone */
