@@ -342,7 +342,7 @@ static void give_up(struct delivery_connection *connection)
 static void note_failure(struct delivery_connection *connection,
                          const struct smtp_client_result *result)
 {
-    if (result->tls_failure)
+    if (result->end == SMTP_CLIENT_UNSAFE)
         count_session(connection, result->tls_failure);
     if (result->end == SMTP_CLIENT_UNSAFE || result->end == SMTP_CLIENT_AUTH) {
         log_info("delivery: %s", result->reason);

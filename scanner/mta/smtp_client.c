@@ -73,12 +73,16 @@ void smtp_client_end(struct smtp_client *client, enum smtp_client_end end, int c
         client->handler.done(client->handler.argument, transaction);
     }
     if (!client->dead)
-        client->handler.closed(client->handler.argument,
-                               &(struct smtp_client_result){.end = end,
-                                                            .was_ready = client->was_ready,
-                                                            .code = code,
-                                                            .reason = reason,
-                                                            .tls_failure = client->tls_failure});
+        client->handler.closed(
+            client->handler.argument,
+            &(struct smtp_client_result){.end = end,
+                                         .was_ready = client->was_ready,
+                                         .code = code,
+                                         .reason = reason,
+                                         .tls_failure =
+                                             end == SMTP_CLIENT_UNSAFE || end == SMTP_CLIENT_TLS
+                                                 ? client->tls_failure
+                                                 : NULL});
 }
 
 static void end_lost(struct smtp_client *client)

@@ -84,7 +84,7 @@ struct smtp_client_result {
     bool was_ready;
     int code;                /* of the refusing reply, or 0 */
     const char *reason;      /* that reply, or one sentence */
-    const char *tls_failure; /* a result type of RFC 8460 section 4.3 where TLS failed, or NULL */
+    const char *tls_failure; /* a result type of RFC 8460 section 4.3 (UNSAFE, TLS), else NULL */
 };
 
 /* What must be had before mail goes to the peer. */
