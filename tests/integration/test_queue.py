@@ -217,6 +217,12 @@ class Queue(unittest.TestCase):
         self.wait_for_state(mark, "bounced")
         self.assertTrue(self.events(mark, "bounced")[0]["dsn"])
 
+    def test_the_console_shows_what_the_scanner_has_queued(self):
+        mark = self.queue_one()
+        browser = self.stack.administrator(f"a{unique()}")
+        wait_until("the page shows the message",
+                   lambda: f"{mark}@client.test" in browser.get(f"/queues?sender={mark}"), 30)
+
     # --- pausing ---
 
     def check_pause(self, direction, port):
