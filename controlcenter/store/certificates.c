@@ -301,7 +301,12 @@ static bool choose(PGconn *connection, const char *scanner_id, int64_t id,
     else if (result)
         unknown_certificate(error);
     PQclear(result);
-    return found && log_certificate(connection, "scanner.certificate", host, administrator, error);
+    cleanup_json json_t *chosen = json_pack("{s:I}", "certificate_id", (json_int_t)id);
+    struct store_log_line line = {.administrator = administrator,
+                                  .action = "scanner.certificate",
+                                  .object = host,
+                                  .new_value = chosen};
+    return found && store_log_write(connection, &line, error);
 }
 
 bool store_scanner_set_certificate(struct store *store, const char *scanner_id,

@@ -101,6 +101,9 @@ static void the_chosen_certificate_goes_into_the_document(void **state)
     int64_t certificate = add_certificate(scene, "mail.example.com"), before = version_of(scene);
     ok(store_scanner_set_certificate(scene->store, id, certificate, "anna", &error));
     assert_true(version_of(scene) > before);
+    assert_int_equal(count_of(scene, "SELECT (new_value->>'certificate_id')::bigint FROM"
+                                     " administrator_log WHERE action = 'scanner.certificate'"),
+                     certificate);
     struct scanner_config *config = document_of(scene, fleet, id);
     ok(x509_describe(config->tls_certificate, &details, &error));
     assert_string_equal(details.names, "mail.example.com\n");
