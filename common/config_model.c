@@ -11,9 +11,9 @@
 #define ENVELOPE_LIMIT ((size_t)CONFIG_DOCUMENT_LIMIT * 2 + 4096)
 
 static const char *const action_names[] = {
-    [CONFIG_ACTION_DELIVER] = "deliver",
-    [CONFIG_ACTION_DELETE] = "delete",
-    [CONFIG_ACTION_REJECT] = "reject",
+    [CONFIG_ACTION_DELIVER] = "deliver",       [CONFIG_ACTION_DELETE] = "delete",
+    [CONFIG_ACTION_REJECT] = "reject",         [CONFIG_ACTION_CLEAN] = "clean",
+    [CONFIG_ACTION_QUARANTINE] = "quarantine",
 };
 #define ACTION_COUNT (sizeof(action_names) / sizeof(action_names[0]))
 

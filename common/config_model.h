@@ -51,7 +51,7 @@
  *        "authentication":{"filter":F},"recipients":{"filter":F},
  *        "routing":{"filter":F,"host_attribute":S [""],"address_attribute":S [""]},
  *        "groups":{"filter":F,"name_attribute":S ["cn"]}}] []},
- *  "policies":{"malware":{V:{"action":A}}},
+ *  "policies":{"malware":{V:{"action":A,"hours":N [6],"then":A3 ["delete"]}}},
  *  "engine":{"workers":N [2],"scan_seconds":N [60],
  *     "limits":{"depth":N [20],"parts":N [10000],"unpacked_megabytes":N [256],"ratio":N [1000],
  *        "memory_megabytes":N [2048]}}}
@@ -74,7 +74,10 @@
  * part before @, %d for the part behind it, %D for the DN of the entry (groups), and %% for %.
  * V, and its usual action: "virus" (delete), "worm" (delete), "spyware" (delete),
  * "suspicious_attachment", "encrypted_attachment" and "unscannable" (deliver).
- * A: "delete", "reject", or "deliver" with the verdict named in a header field. */
+ * A: "delete", "reject", "deliver" with the verdict named in a header field, "clean" (what carries
+ * the verdict is removed from the message; where that cannot be done it is deleted) or "quarantine"
+ * (the message waits on the scanner and is scanned again with new signatures, until `hours` have
+ * passed; what is still not clean then gets A3: "delete" or "deliver"). */
 
 enum config_route_kind { CONFIG_ROUTE_MX, CONFIG_ROUTE_RELAY };
 
@@ -262,7 +265,13 @@ struct config_directory {
     size_t source_count;
 };
 
-enum config_action { CONFIG_ACTION_DELIVER, CONFIG_ACTION_DELETE, CONFIG_ACTION_REJECT };
+enum config_action {
+    CONFIG_ACTION_DELIVER,
+    CONFIG_ACTION_DELETE,
+    CONFIG_ACTION_REJECT,
+    CONFIG_ACTION_CLEAN,
+    CONFIG_ACTION_QUARANTINE,
+};
 
 /* What a scan says of a message, the worst first; a clean one has none of them. */
 enum config_verdict {
@@ -273,6 +282,12 @@ enum config_verdict {
     CONFIG_VERDICT_ENCRYPTED_ATTACHMENT,
     CONFIG_VERDICT_UNSCANNABLE,
     CONFIG_VERDICT_COUNT,
+};
+
+struct config_malware_policy {
+    enum config_action action;
+    int hours; /* in quarantine */
+    enum config_action then;
 };
 
 /* Of one message. What is beyond a limit is unscannable. */
@@ -308,7 +323,7 @@ struct scanner_config {
     size_t masquerade_count;
     struct config_bounce_protection bounce_protection;
     struct config_directory directory;
-    enum config_action malware[CONFIG_VERDICT_COUNT];
+    struct config_malware_policy malware[CONFIG_VERDICT_COUNT];
     struct config_engine engine;
 };
 
@@ -319,14 +334,14 @@ struct scanner_config {
  * max_connections 1 to 1000; messages_per_connection 1 to 100000; workers 1 to 64; rates, unknown
  * recipients and messages_per_minute 0 to 10000000; window_seconds and block_seconds 1 to 604800;
  * days 1 to 30; key numbers 0 to 9, secrets 16 to 64 bytes; timeout_seconds 1 to 60; cache_seconds
- * and negative_cache_seconds 0 to 86400; depth 1 to 100, parts 1 to 1000000, unpacked_megabytes 1
- * to 16384, ratio 10 to 1000000, memory_megabytes 128 to 1048576. At most 64 listeners, 1000
- * networks, 100 retries, 8 DNS servers, 16 relays a route, 100000 each of domains, aliases,
- * masquerades, TLS policies and users, 100 addresses an alias, 16 sources, 4 servers a source.
- * Missing objects take the defaults of their members; smtp, smtp.inbound, smtp.outbound, their
- * listeners (may be empty), domains (may be empty) and their routes must be there. Nothing may
- * stand twice: a member, a domain, an address and port (over both servers), a network, a relay of
- * one route, a DNS server.
+ * and negative_cache_seconds 0 to 86400; hours 1 to 720; depth 1 to 100, parts 1 to 1000000,
+ * unpacked_megabytes 1 to 16384, ratio 10 to 1000000, memory_megabytes 128 to 1048576. At most 64
+ * listeners, 1000 networks, 100 retries, 8 DNS servers, 16 relays a route, 100000 each of domains,
+ * aliases, masquerades, TLS policies and users, 100 addresses an alias, 16 sources, 4 servers a
+ * source. Missing objects take the defaults of their members; smtp, smtp.inbound, smtp.outbound,
+ * their listeners (may be empty), domains (may be empty) and their routes must be there. Nothing
+ * may stand twice: a member, a domain, an address and port (over both servers), a network, a relay
+ * of one route, a DNS server.
  *
  * Parses and validates one document. NULL with *error (ERROR_INVALID, `where` is the field's path)
  * where anything is wrong; unknown members are refused too. Free with config_free. */

@@ -166,22 +166,36 @@ static bool read_head(const json_t *document, struct scanner_config *config, str
 
 /* --- policies --- */
 
-static bool read_action(const json_t *malware, const struct json_place *malware_place,
-                        const char *name, enum config_action *action, struct error *error)
+static bool read_action(const json_t *policy, const struct json_place *place, const char *member,
+                        enum config_action *action, struct error *error)
 {
-    static const char *const known[] = {"action", NULL};
-    struct json_place place = {.parent = malware_place, .name = name};
-    const json_t *verdict;
     const char *text;
-    if (!json_get_object(malware, malware_place, name, false, &verdict, error))
+    return json_get_text_or(policy, place, member, 32, config_action_name(*action), &text, error) &&
+           (config_action_parse(text, action) ||
+            json_place_error(place, member, error,
+                             "must be deliver, delete, reject, clean or quarantine"));
+}
+
+static bool read_verdict(const json_t *malware, const struct json_place *malware_place,
+                         const char *name, struct config_malware_policy *policy,
+                         struct error *error)
+{
+    static const char *const known[] = {"action", "hours", "then", NULL};
+    struct json_place place = {.parent = malware_place, .name = name};
+    const json_t *value;
+    int64_t hours;
+    if (!json_get_object(malware, malware_place, name, false, &value, error))
         return false;
-    if (!verdict)
+    if (!value)
         return true;
-    if (!config_check_members(verdict, &place, known, error) ||
-        !json_get_text_or(verdict, &place, "action", 32, config_action_name(*action), &text, error))
+    if (!config_check_members(value, &place, known, error) ||
+        !read_action(value, &place, "action", &policy->action, error) ||
+        !json_get_integer_or(value, &place, "hours", 1, 720, policy->hours, &hours, error) ||
+        !read_action(value, &place, "then", &policy->then, error))
         return false;
-    return config_action_parse(text, action) ||
-           json_place_error(&place, "action", error, "must be deliver, delete or reject");
+    policy->hours = (int)hours;
+    return policy->then == CONFIG_ACTION_DELETE || policy->then == CONFIG_ACTION_DELIVER ||
+           json_place_error(&place, "then", error, "must be delete or deliver");
 }
 
 static bool read_malware(const json_t *malware, const struct json_place *place,
@@ -193,7 +207,7 @@ static bool read_malware(const json_t *malware, const struct json_place *place,
     if (!config_check_members(malware, place, known, error))
         return false;
     for (size_t i = 0; i < CONFIG_VERDICT_COUNT; i++)
-        if (!read_action(malware, place, known[i], &config->malware[i], error))
+        if (!read_verdict(malware, place, known[i], &config->malware[i], error))
             return false;
     return true;
 }
@@ -206,7 +220,8 @@ static bool read_policies(const json_t *document, struct scanner_config *config,
     struct json_place malware_place = {.parent = &place, .name = "malware"};
     const json_t *policies, *malware;
     for (size_t i = 0; i < CONFIG_VERDICT_COUNT; i++)
-        config->malware[i] = config_verdict_usual_action((enum config_verdict)i);
+        config->malware[i] = (struct config_malware_policy){
+            config_verdict_usual_action((enum config_verdict)i), 6, CONFIG_ACTION_DELETE};
     if (!json_get_object(document, NULL, "policies", false, &policies, error))
         return false;
     if (!policies)

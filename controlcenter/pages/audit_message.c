@@ -140,7 +140,7 @@ static void put_recipients(struct page *page, const json_t *recipients)
 /* A recipient that waits still does so in a scanner's queue. */
 static bool is_queued(const json_t *recipients)
 {
-    static const char *const waiting[] = {"to be scanned", "queued", "deferred"};
+    static const char *const waiting[] = {"to be scanned", "quarantined", "queued", "deferred"};
     const json_t *recipient;
     size_t index;
     json_array_foreach((json_t *)recipients, index, recipient)

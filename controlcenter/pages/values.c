@@ -12,9 +12,9 @@
 const char *const page_verdicts[] = {
     "clean",       "virus", "worm", "spyware", "suspicious_attachment", "encrypted_attachment",
     "unscannable", NULL};
-const char *const page_states[] = {"to be scanned", "queued",  "delivered", "deferred",
-                                   "failed",        "bounced", "deleted",   "rejected",
-                                   "refused",       "aborted", NULL};
+const char *const page_states[] = {"to be scanned", "quarantined", "queued",  "delivered",
+                                   "deferred",      "failed",      "bounced", "deleted",
+                                   "rejected",      "refused",     "aborted", NULL};
 
 void page_put(struct page *page, json_t *object, const char *name, json_t *value)
 {

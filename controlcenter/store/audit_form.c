@@ -312,10 +312,9 @@ static bool read_scanned(struct audit_event *event, struct error *error)
 /* NULL: an action that does not change where the recipient stands. */
 static const char *state_of_action(const char *action)
 {
-    static const char *const states[][2] = {{"deliver", AUDIT_QUEUED},
-                                            {"delete", AUDIT_DELETED},
-                                            {"reject", AUDIT_REJECTED},
-                                            {"bounce", AUDIT_BOUNCED}};
+    static const char *const states[][2] = {
+        {"deliver", AUDIT_QUEUED}, {"clean", AUDIT_QUEUED},    {"quarantine", AUDIT_QUARANTINED},
+        {"delete", AUDIT_DELETED}, {"reject", AUDIT_REJECTED}, {"bounce", AUDIT_BOUNCED}};
     for (size_t i = 0; i < sizeof(states) / sizeof(states[0]); i++)
         if (strcmp(action, states[i][0]) == 0)
             return states[i][1];
@@ -418,7 +417,7 @@ static const struct {
 } types[] = {
     {"received", read_received}, {"aborted", read_aborted}, {"refused", read_refused},
     {"scanned", read_scanned},   {"action", read_action},   {"delivery", read_delivery},
-    {"bounced", read_bounced}, {"queue", read_queue},
+    {"bounced", read_bounced},   {"queue", read_queue},
 };
 
 /* A type that is not known (a newer scanner's) is kept as an event and changes nothing. */

@@ -10,6 +10,7 @@
 
 /* States of a recipient. The first is that of a recipient of whom nothing more is known. */
 #define AUDIT_TO_BE_SCANNED "to be scanned"
+#define AUDIT_QUARANTINED "quarantined"
 #define AUDIT_QUEUED "queued"
 #define AUDIT_DELIVERED "delivered"
 #define AUDIT_DEFERRED "deferred"

@@ -1,11 +1,9 @@
-#include "scanner/mta/intake.h"
+#include "scanner/mta/intake_private.h"
 
 #include "common/cleanup.h"
 #include "common/file.h"
 #include "common/log.h"
-#include "common/timestamp.h"
 #include "scanner/mta/audit_event.h"
-#include "scanner/mta/delivery.h"
 #include "scanner/mta/policy.h"
 #include "scanner/mta/scan_client.h"
 
@@ -18,22 +16,7 @@
 #define REPLY_SIZE 256
 #define UNKNOWN_POLICY "recipients.unknown"
 #define NO_SPACE_REPLY "452 4.3.1 Insufficient system storage"
-#define REJECTED_REPLY "554 5.7.1 Message rejected: its content is not allowed here"
 #define FAILED_REPLY "451 4.3.0 The message could not be stored"
-#define RESCANS_FOR_EACH_WORKER 2
-#define RETRY_MS 60000 /* after the system refused a descriptor */
-
-struct rescan {
-    struct intake *intake;
-    struct rescan *next;
-    struct queue_message *message; /* held busy */
-};
-
-struct intake {
-    struct mta *mta;
-    struct rescan *waiting, **waiting_end;
-    int rescanning;
-};
 
 struct intake_job {
     struct intake *intake;
@@ -170,7 +153,25 @@ static void record_only(struct intake_job *job, const char *reply)
     queue_log_only(job->intake->mta->queue, &job->draft.id, &job->received, on_stored, job);
 }
 
-static void on_verdict(void *argument, const json_t *result)
+static bool replace_body(struct intake_job *job, const json_t *result, int cleaned)
+{
+    struct error error = {0};
+    char text[700];
+    if (intake_take_cleaned(job->intake->mta->queue, result, cleaned, job->size, &job->draft,
+                            &error))
+        return true;
+    log_warning("a clean message is not taken, it is scanned again later: %s",
+                error_text(&error, text, sizeof(text)));
+    return false;
+}
+
+static void store_suspect(struct intake_job *job)
+{
+    job->draft.flags |= QUEUE_FLAG_SUSPECT;
+    store(job, QUEUE_TO_BE_SCANNED, NULL);
+}
+
+static void on_verdict(void *argument, const json_t *result, int cleaned)
 {
     struct intake_job *job = argument;
     struct policy_decision decision;
@@ -179,13 +180,19 @@ static void on_verdict(void *argument, const json_t *result)
         return;
     }
     policy_decide(job->config->config, result, &decision);
+    if (decision.action == CONFIG_ACTION_CLEAN && !replace_body(job, result, cleaned)) {
+        store(job, QUEUE_TO_BE_SCANNED, NULL);
+        return;
+    }
     audit_scanned(&job->received, &job->draft.id, result);
     audit_action(&job->received, &job->draft.id, config_action_name(decision.action),
                  decision.policy, NULL, job->draft.recipient_count, decision.detail);
     if (decision.action == CONFIG_ACTION_REJECT)
-        record_only(job, REJECTED_REPLY);
+        record_only(job, INTAKE_REJECTED_REPLY);
     else if (decision.action == CONFIG_ACTION_DELETE)
         record_only(job, "250 2.0.0 Ok");
+    else if (decision.action == CONFIG_ACTION_QUARANTINE)
+        store_suspect(job);
     else
         store(job, QUEUE_TO_BE_DELIVERED, decision.header);
 }
@@ -200,6 +207,7 @@ static void scan(struct intake_job *job)
         .fd = draft_descriptor(&job->draft, &error),
         .size = job->size,
         .seconds = config->engine.scan_seconds,
+        .clean = policy_cleans(config),
         .wait_ms = config->scan_wait_seconds * 1000,
     };
     if (order.fd >= 0) {
@@ -248,129 +256,6 @@ struct intake_job *intake_submit(struct intake *intake, const struct transaction
     return job;
 }
 
-/* --- from the queue --- */
-
-static size_t open_recipients(const struct queue_message *message, uint32_t *indices)
-{
-    size_t count = 0;
-    for (uint32_t i = 0; i < message->recipient_count; i++)
-        if (message->recipients[i].state == QUEUE_RECIPIENT_QUEUED)
-            indices[count++] = i;
-    return count;
-}
-
-static void delete_recipients(struct intake *intake, struct queue_message *message,
-                              const uint32_t *recipients, size_t count, struct buffer *events)
-{
-    cleanup_free struct queue_change *changes = calloc(count, sizeof(*changes));
-    if (!changes)
-        abort();
-    for (size_t i = 0; i < count; i++)
-        changes[i] =
-            (struct queue_change){.recipient = recipients[i], .state = QUEUE_RECIPIENT_DELETED};
-    queue_change_recipients(intake->mta->queue, message, changes, count, events);
-}
-
-/* The message was accepted before it was scanned, so it cannot be refused in the session any more.
- * A virus has a forged sender as a rule: a bounce would hit somebody else. */
-static const char *action_after_acceptance(const struct policy_decision *decision)
-{
-    if (decision->action == CONFIG_ACTION_REJECT)
-        return decision->bounces ? "bounce" : "delete";
-    return config_action_name(decision->action);
-}
-
-static void apply_to_queued(struct intake *intake, struct queue_message *message,
-                            const json_t *result)
-{
-    struct mta *mta = intake->mta;
-    struct policy_decision decision;
-    struct buffer events = BUFFER_INIT;
-    cleanup_free uint32_t *recipients = calloc(message->recipient_count, sizeof(*recipients));
-    if (!recipients)
-        abort();
-    size_t count = open_recipients(message, recipients);
-    policy_decide(mta->config->config, result, &decision);
-    audit_scanned(&events, &message->id, result);
-    audit_action(&events, &message->id, action_after_acceptance(&decision), decision.policy,
-                 recipients, count, decision.detail);
-    if (decision.action == CONFIG_ACTION_DELIVER)
-        queue_change_scanned(mta->queue, message, *decision.header ? decision.header : NULL,
-                             &events);
-    else if (decision.action == CONFIG_ACTION_REJECT && decision.bounces)
-        delivery_refuse(mta->delivery, message, REJECTED_REPLY, &events);
-    else
-        delete_recipients(intake, message, recipients, count, &events);
-}
-
-static void start_rescans(struct intake *intake);
-
-static void on_rescanned(void *argument, const json_t *result)
-{
-    struct rescan *rescan = argument;
-    struct intake *intake = rescan->intake;
-    struct queue *queue = intake->mta->queue;
-    if (result && !rescan->message->removed) /* an administrator may have deleted it meanwhile */
-        apply_to_queued(intake, rescan->message, result);
-    queue_release_busy(queue, rescan->message);
-    free(rescan);
-    intake->rescanning--;
-    start_rescans(intake);
-}
-
-static void postpone(struct rescan *rescan, const struct error *error)
-{
-    char text[700];
-    struct queue *queue = rescan->intake->mta->queue;
-    log_warning("a queued message cannot be scanned now: %s",
-                error_text(error, text, sizeof(text)));
-    queue_release_busy(queue, rescan->message);
-    queue_due_at(queue, rescan->message, timestamp_now_ms() + RETRY_MS);
-    free(rescan);
-}
-
-static void start_rescan(struct rescan *rescan)
-{
-    struct intake *intake = rescan->intake;
-    struct error error = {0};
-    struct scan_order order = {
-        .id = rescan->message->id,
-        .fd = queue_body_descriptor(intake->mta->queue, rescan->message, &error),
-        .size = rescan->message->body_length,
-        .seconds = intake->mta->config->config->engine.scan_seconds,
-    };
-    if (order.fd < 0) {
-        postpone(rescan, &error);
-        return;
-    }
-    intake->rescanning++;
-    scan_client_scan(intake->mta->scan_client, &order, on_rescanned, rescan);
-}
-
-static void start_rescans(struct intake *intake)
-{
-    int most = intake->mta->config->config->engine.workers * RESCANS_FOR_EACH_WORKER;
-    while (intake->waiting && intake->rescanning < most) {
-        struct rescan *rescan = intake->waiting;
-        intake->waiting = rescan->next;
-        if (!intake->waiting)
-            intake->waiting_end = &intake->waiting;
-        start_rescan(rescan);
-    }
-}
-
-void intake_rescan(struct intake *intake, struct queue_message *message)
-{
-    struct rescan *rescan = calloc(1, sizeof(*rescan));
-    if (!rescan)
-        abort();
-    *rescan = (struct rescan){.intake = intake, .message = message};
-    queue_hold_busy(intake->mta->queue, message);
-    *intake->waiting_end = rescan;
-    intake->waiting_end = &rescan->next;
-    start_rescans(intake);
-}
-
 /* --- life --- */
 
 struct intake *intake_new(struct mta *mta)
@@ -380,6 +265,8 @@ struct intake *intake_new(struct mta *mta)
         abort();
     intake->mta = mta;
     intake->waiting_end = &intake->waiting;
+    if (mta->scan_client)
+        scan_client_watch_signatures(mta->scan_client, intake_signatures_changed, intake);
     return intake;
 }
 
@@ -387,10 +274,6 @@ void intake_free(struct intake *intake)
 {
     if (!intake)
         return;
-    while (intake->waiting) {
-        struct rescan *rescan = intake->waiting;
-        intake->waiting = rescan->next;
-        free(rescan);
-    }
+    intake_forget_rescans(intake);
     free(intake);
 }

@@ -12,10 +12,25 @@ static const char *text_of(const json_t *object, const char *name)
     return text ? text : "";
 }
 
-/* What was found: the first threat's name and part, or the reason. */
-static void describe(const json_t *result, char *detail, size_t size)
+/* The first threat of that verdict, else the first of all. */
+static const json_t *threat_of(const json_t *result, enum config_verdict verdict)
 {
-    const json_t *threat = json_array_get(json_object_get(result, "threats"), 0);
+    const json_t *threats = json_object_get(result, "threats"), *threat;
+    size_t index;
+    json_array_foreach((json_t *)threats, index, threat)
+    {
+        if (strcmp(text_of(threat, "verdict"), config_verdict_name(verdict)) == 0)
+            return threat;
+    }
+    return json_array_get(threats, 0);
+}
+
+/* What was found: the threat's name and part, or the reason. */
+static void describe(const json_t *result, enum config_verdict verdict, char *detail, size_t size)
+{
+    const json_t *threat = verdict == CONFIG_VERDICT_UNSCANNABLE && *text_of(result, "reason")
+                               ? NULL
+                               : threat_of(result, verdict);
     const char *part = text_of(threat, "part");
     if (threat)
         snprintf(detail, size, "%s%s%s", text_of(threat, "name"), *part ? " in " : "", part);
@@ -64,8 +79,12 @@ static int strictness(enum config_action action)
 {
     switch (action) {
     case CONFIG_ACTION_DELETE:
-        return 2;
+        return 4;
     case CONFIG_ACTION_REJECT:
+        return 3;
+    case CONFIG_ACTION_QUARANTINE:
+        return 2;
+    case CONFIG_ACTION_CLEAN:
         return 1;
     default:
         return 0;
@@ -90,10 +109,32 @@ static enum config_verdict choose_verdict(const struct scanner_config *config, c
     json_array_foreach((json_t *)verdicts, index, value)
     {
         enum config_verdict verdict = read_verdict(value);
-        if (strictness(config->malware[verdict]) > strictness(config->malware[chosen]))
+        if (strictness(config->malware[verdict].action) >
+            strictness(config->malware[chosen].action))
             chosen = verdict;
     }
     return chosen;
+}
+
+/* What cannot be cleaned must not pass as it is. */
+static void refuse_uncleaned(const json_t *result, struct policy_decision *decision)
+{
+    size_t length = strlen(decision->detail);
+    const char *reason = text_of(result, "not_cleaned");
+    decision->action = CONFIG_ACTION_DELETE;
+    snprintf(decision->detail + length, sizeof(decision->detail) - length,
+             "; it could not be cleaned: %s", *reason ? reason : "the engine did not do it");
+}
+
+static void set_header(struct policy_decision *decision)
+{
+    char words[64];
+    bool cleaned = decision->action == CONFIG_ACTION_CLEAN;
+    decision->header[0] = 0;
+    snprintf(words, sizeof(words), "%s%s", config_verdict_name(decision->verdict),
+             cleaned ? " removed" : "");
+    if (cleaned || decision->action == CONFIG_ACTION_DELIVER)
+        write_header(decision, words);
 }
 
 void policy_decide(const struct scanner_config *config, const json_t *result,
@@ -105,8 +146,25 @@ void policy_decide(const struct scanner_config *config, const json_t *result,
     enum config_verdict verdict = choose_verdict(config, result);
     decision->policy = policy_names[verdict];
     decision->bounces = !sender_is_forged(verdict);
-    decision->action = config->malware[verdict];
-    describe(result, decision->detail, sizeof(decision->detail));
-    if (decision->action == CONFIG_ACTION_DELIVER)
-        write_header(decision, config_verdict_name(verdict));
+    decision->verdict = verdict;
+    decision->action = config->malware[verdict].action;
+    describe(result, verdict, decision->detail, sizeof(decision->detail));
+    if (decision->action == CONFIG_ACTION_CLEAN && !json_object_get(result, "cleaned"))
+        refuse_uncleaned(result, decision);
+    set_header(decision);
+}
+
+void policy_end_quarantine(const struct scanner_config *config, struct policy_decision *decision)
+{
+    decision->action = config->malware[decision->verdict].then;
+    set_header(decision);
+}
+
+uint32_t policy_cleans(const struct scanner_config *config)
+{
+    uint32_t bits = 0;
+    for (size_t i = 0; i < CONFIG_VERDICT_COUNT; i++)
+        if (config->malware[i].action == CONFIG_ACTION_CLEAN)
+            bits |= 1u << i;
+    return bits;
 }

@@ -6,6 +6,7 @@
 
 #include <jansson.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 #define POLICY_HEADER_SIZE 512
 #define POLICY_DETAIL_SIZE 256
@@ -15,6 +16,7 @@ struct policy_decision {
     const char *policy; /* "malware.virus"; NULL: no policy was needed, the message is clean */
     bool bounces;       /* where the message was accepted already, "reject" tells its sender */
     char header[POLICY_HEADER_SIZE]; /* a header field for the delivered message, CRLF; or "" */
+    enum config_verdict verdict;     /* that the action is for; of no sense where policy is NULL */
     char detail[POLICY_DETAIL_SIZE]; /* what was found, for the audit log; "" */
 };
 
@@ -23,5 +25,11 @@ struct policy_decision {
  * message is unscannable. */
 void policy_decide(const struct scanner_config *config, const json_t *result,
                    struct policy_decision *decision);
+
+/* The verdicts of which messages are to be cleaned: bits 1 << enum config_verdict. */
+uint32_t policy_cleans(const struct scanner_config *config);
+
+/* What quarantine comes to once its time is over: the decision becomes that of `then`. */
+void policy_end_quarantine(const struct scanner_config *config, struct policy_decision *decision);
 
 #endif

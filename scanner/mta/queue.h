@@ -6,6 +6,9 @@
  *   TO_BE_SCANNED  ------> QUEUED        nothing is sent while the message is unscanned
  *   TO_BE_DELIVERED        QUEUED --> DELIVERED | BOUNCED | DELETED     (final)
  *   HELD (a flag)          QUEUED        waits for an administrator
+ *   SUSPECT (a flag)       QUEUED        a message TO_BE_SCANNED again by newer signatures: it is
+ *                                        in quarantine until a scan, the time or an administrator
+ *                                        lets it go
  *
  * HELD goes with either state of the message. Delivery of a direction may be paused (queue_pause):
  * that is no state of the message.
@@ -64,6 +67,7 @@ enum queue_message_flags {
     QUEUE_FLAG_RET_HDRS = 16,
     QUEUE_FLAG_DELAY_WARNED = 32,
     QUEUE_FLAG_REQUIRE_TLS = 64,
+    QUEUE_FLAG_SUSPECT = 128, /* in quarantine: TO_BE_SCANNED again, with newer signatures */
 };
 
 struct queue_recipient {

@@ -72,9 +72,33 @@ static enum queue_action_result hold(struct mta *mta, struct queue_message *mess
     return result;
 }
 
+static bool is_suspect(const struct queue_message *message)
+{
+    return (message->flags & QUEUE_FLAG_SUSPECT) && message->state == QUEUE_TO_BE_SCANNED;
+}
+
+/* Out of quarantine and on to delivery, whatever the scan said: the administrator answers for it.
+ */
+static enum queue_action_result release_suspect(struct mta *mta, struct queue_message *message,
+                                                const struct queue_action_order *order)
+{
+    struct buffer events = BUFFER_INIT;
+    size_t count;
+    if (message->busy)
+        return QUEUE_ACTION_BUSY;
+    cleanup_free uint32_t *indices = queued_recipients(message, &count);
+    audit_queue(&events, &message->id, "release", order->administrator, indices, count, NULL);
+    if (message->flags & QUEUE_FLAG_HELD)
+        queue_change_flags(mta->queue, message, message->flags & (uint8_t)~QUEUE_FLAG_HELD, NULL);
+    queue_change_scanned(mta->queue, message, NULL, &events);
+    return QUEUE_ACTION_CHANGED;
+}
+
 static enum queue_action_result release(struct mta *mta, struct queue_message *message,
                                         const struct queue_action_order *order)
 {
+    if (is_suspect(message))
+        return release_suspect(mta, message, order);
     if (!(message->flags & QUEUE_FLAG_HELD))
         return QUEUE_ACTION_NEEDLESS;
     return change_flags(mta, message, "release", order, message->flags & (uint8_t)~QUEUE_FLAG_HELD);

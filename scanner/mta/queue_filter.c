@@ -18,7 +18,8 @@ static const char *const queue_names[] = {[QUEUE_FILTER_ANY_QUEUE] = "",
 static const char *const state_names[] = {[QUEUE_FILTER_ANY_STATE] = "",
                                           [QUEUE_FILTER_WAITING] = "waiting",
                                           [QUEUE_FILTER_ACTIVE] = "active",
-                                          [QUEUE_FILTER_HELD] = "held"};
+                                          [QUEUE_FILTER_HELD] = "held",
+                                          [QUEUE_FILTER_SUSPECT] = "suspect"};
 
 /* --- reading --- */
 
@@ -115,6 +116,8 @@ static enum queue_filter_state state_of(const struct queue_message *message)
 {
     if (message->flags & QUEUE_FLAG_HELD)
         return QUEUE_FILTER_HELD;
+    if ((message->flags & QUEUE_FLAG_SUSPECT) && message->state == QUEUE_TO_BE_SCANNED)
+        return QUEUE_FILTER_SUSPECT;
     return message->busy ? QUEUE_FILTER_ACTIVE : QUEUE_FILTER_WAITING;
 }
 

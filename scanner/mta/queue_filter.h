@@ -19,6 +19,7 @@ enum queue_filter_state {
     QUEUE_FILTER_WAITING,
     QUEUE_FILTER_ACTIVE, /* in delivery, or being scanned */
     QUEUE_FILTER_HELD,
+    QUEUE_FILTER_SUSPECT, /* in quarantine */
 };
 
 /* Conditions that all have to be met. Texts are parts of addresses regardless of (ASCII) case; NULL

@@ -1,6 +1,7 @@
 #include "scanner/mta/scan_client.h"
 
 #include "common/cleanup.h"
+#include "common/config_model.h"
 #include "common/ipc.h"
 #include "common/log.h"
 #include "common/timestamp.h"
@@ -26,7 +27,7 @@ struct scan_request {
     struct scan_order order;
     struct event *patience; /* NULL: no limit */
     int tries;
-    void (*done)(void *argument, const json_t *result);
+    scan_done done;
     void *argument;
 };
 
@@ -47,6 +48,9 @@ struct scan_client {
     struct scan_request *waiting, **waiting_end;
     int connection_count;
     bool away; /* said so already */
+    char *signatures; /* as the last hello described them; NULL: none yet */
+    void (*changed)(void *argument);
+    void *changed_argument;
     struct connection connections[CONNECTIONS_LIMIT];
 };
 
@@ -101,12 +105,12 @@ static void request_free(struct scan_request *request)
     free(request);
 }
 
-static void finish(struct scan_request *request, const json_t *result)
+static void finish(struct scan_request *request, const json_t *result, int cleaned)
 {
-    void (*done)(void *argument, const json_t *result) = request->done;
+    scan_done done = request->done;
     void *argument = request->argument;
     request_free(request);
-    done(argument, result);
+    done(argument, result, cleaned);
 }
 
 static void finish_unscannable(struct scan_request *request)
@@ -118,7 +122,7 @@ static void finish_unscannable(struct scan_request *request)
     log_error("message %s: %s", id, DIED_TWICE);
     if (!result)
         abort();
-    finish(request, result);
+    finish(request, result, -1);
 }
 
 /* --- connections --- */
@@ -161,7 +165,7 @@ static bool is_result_for(const struct connection *connection, const json_t *res
            strcmp(given, message_id_text(&connection->request->order.id, id)) == 0;
 }
 
-static void take_result(struct connection *connection, const json_t *frame)
+static void take_result(struct connection *connection, const json_t *frame, int cleaned)
 {
     const json_t *result = json_object_get(frame, "result");
     struct scan_request *request = connection->request;
@@ -175,26 +179,47 @@ static void take_result(struct connection *connection, const json_t *frame)
     event_remove_timer(connection->event);
     wake(connection->client, 0);
     if (request)
-        finish(request, result);
+        finish(request, result, json_object_get(result, "cleaned") ? cleaned : -1);
+}
+
+static void take_hello(struct scan_client *client, const json_t *frame)
+{
+    const json_t *hello = json_object_get(frame, "hello");
+    char *signatures = json_dumps(json_object_get(hello, "signatures"), JSON_SORT_KEYS);
+    bool changed =
+        signatures && (!client->signatures || strcmp(signatures, client->signatures) != 0);
+    if (!changed) {
+        free(signatures);
+        return;
+    }
+    free(client->signatures);
+    client->signatures = signatures;
+    if (client->changed)
+        client->changed(client->changed_argument);
+}
+
+void scan_client_watch_signatures(struct scan_client *client, void (*changed)(void *argument),
+                                  void *argument)
+{
+    client->changed = changed;
+    client->changed_argument = argument;
 }
 
 static void on_readable(int fd, short events, void *argument)
 {
     struct connection *connection = argument;
     struct error error = {0};
-    int none = -1;
     if (events & EV_TIMEOUT) {
         log_warning("engine: no answer in time");
         lose_connection(connection);
         return;
     }
-    cleanup_json json_t *frame = ipc_packet_receive(fd, &none, &error);
-    if (none >= 0)
-        close(none);
+    cleanup_fd int cleaned = -1;
+    cleanup_json json_t *frame = ipc_packet_receive(fd, &cleaned, &error);
     if (!frame && error.code == ERROR_TIMEOUT)
         return;
     if (frame && connection->state == CONNECTION_BUSY) {
-        take_result(connection, frame);
+        take_result(connection, frame, cleaned);
         return;
     }
     if (!frame || connection->state != CONNECTION_GREETED) {
@@ -203,6 +228,7 @@ static void on_readable(int fd, short events, void *argument)
     }
     connection->state = CONNECTION_READY;
     connection->client->away = false;
+    take_hello(connection->client, frame);
     event_remove_timer(connection->event);
     wake(connection->client, 0);
 }
@@ -237,12 +263,21 @@ static bool open_connection(struct connection *connection)
 
 /* --- handing out --- */
 
+static json_t *verdict_names(uint32_t bits)
+{
+    json_t *array = bits ? json_array() : NULL;
+    for (size_t i = 0; array && i < CONFIG_VERDICT_COUNT; i++)
+        if (bits & 1u << i)
+            json_array_append_new(array, json_string(config_verdict_name((enum config_verdict)i)));
+    return array;
+}
+
 static bool send_order(struct connection *connection, const struct scan_order *order)
 {
     char id[MESSAGE_ID_TEXT_SIZE];
-    cleanup_json json_t *frame =
-        json_pack("{s:{s:s,s:I,s:i}}", "scan", "id", message_id_text(&order->id, id), "size",
-                  (json_int_t)order->size, "seconds", order->seconds);
+    cleanup_json json_t *frame = json_pack(
+        "{s:{s:s,s:I,s:i,s:o*}}", "scan", "id", message_id_text(&order->id, id), "size",
+        (json_int_t)order->size, "seconds", order->seconds, "clean", verdict_names(order->clean));
     return ipc_packet_send(connection->fd, frame, order->fd, NULL);
 }
 
@@ -293,7 +328,7 @@ static void on_patience_over(int fd, short events, void *argument)
         for (int i = 0; i < CONNECTIONS_LIMIT; i++)
             if (client->connections[i].request == request)
                 client->connections[i].request = NULL;
-    finish(request, NULL);
+    finish(request, NULL, -1);
 }
 
 static void set_patience(struct scan_request *request)
@@ -309,8 +344,7 @@ static void set_patience(struct scan_request *request)
 }
 
 struct scan_request *scan_client_scan(struct scan_client *client, const struct scan_order *order,
-                                      void (*done)(void *argument, const json_t *result),
-                                      void *argument)
+                                      scan_done done, void *argument)
 {
     struct scan_request *request = calloc(1, sizeof(*request));
     if (!request)
@@ -365,5 +399,6 @@ void scan_client_free(struct scan_client *client)
     }
     event_free(client->work);
     free(client->path);
+    free(client->signatures);
     free(client);
 }

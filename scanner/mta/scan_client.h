@@ -17,22 +17,29 @@ struct scan_request;
  * while the engine is away. */
 struct scan_client *scan_client_new(struct event_base *base, const char *socket_path,
                                     int connections);
+/* `changed` is called when workers say that they have other signatures than before, and when the
+ * first one says which; a restart of the engine alone is no change. */
+void scan_client_watch_signatures(struct scan_client *client, void (*changed)(void *argument),
+                                  void *argument);
 void scan_client_set_connections(struct scan_client *client, int connections);
 void scan_client_free(struct scan_client *client);
 
+typedef void (*scan_done)(void *argument, const json_t *result, int cleaned);
+
 struct scan_order {
     struct message_id id;
-    int fd;        /* taken over; cannot be written through */
-    uint64_t size; /* of the file */
-    int seconds;   /* most seconds of the scan itself */
-    int wait_ms;   /* most time until an answer; <= 0: no limit */
+    int fd;         /* taken over; cannot be written through */
+    uint64_t size;  /* of the file */
+    int seconds;    /* most seconds of the scan itself */
+    uint32_t clean; /* verdicts of which a clean file is wanted: bits 1 << enum config_verdict */
+    int wait_ms;    /* most time until an answer; <= 0: no limit */
 };
 
-/* `done` gets the engine's result object (borrowed), or NULL where no answer came in time. A
+/* `done` gets the engine's result object, or NULL where no answer came in time, and the descriptor
+ * of the clean file where the result has "cleaned", else -1; both are borrowed for the call. A
  * message over which a worker died or ran out of time twice has the verdict "unscannable". Never
  * called before this function returned. */
 struct scan_request *scan_client_scan(struct scan_client *client, const struct scan_order *order,
-                                      void (*done)(void *argument, const json_t *result),
-                                      void *argument);
+                                      scan_done done, void *argument);
 
 #endif

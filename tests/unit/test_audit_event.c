@@ -86,8 +86,8 @@ static void a_delivery_tells_its_peer_and_next_attempt(void **state)
 static struct policy_decision decide(const char *result, enum config_action virus,
                                      enum config_action unscannable)
 {
-    struct scanner_config config = {
-        .malware = {[CONFIG_VERDICT_VIRUS] = virus, [CONFIG_VERDICT_UNSCANNABLE] = unscannable}};
+    struct scanner_config config = {.malware = {[CONFIG_VERDICT_VIRUS].action = virus,
+                                                [CONFIG_VERDICT_UNSCANNABLE].action = unscannable}};
     struct policy_decision decision;
     cleanup_json json_t *value = json_loads(result, 0, NULL);
     assert_non_null(value);

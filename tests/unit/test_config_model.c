@@ -207,8 +207,8 @@ static void a_complete_document_becomes_typed_values(void **state)
     assert_int_equal(c->delivery.max_connections, 13);
     assert_int_equal(c->delivery.messages_per_connection, 14);
     assert_int_equal(c->delivery.dns_server_count, 1);
-    assert_int_equal(c->malware[CONFIG_VERDICT_VIRUS], CONFIG_ACTION_REJECT);
-    assert_int_equal(c->malware[CONFIG_VERDICT_UNSCANNABLE], CONFIG_ACTION_DELETE);
+    assert_int_equal(c->malware[CONFIG_VERDICT_VIRUS].action, CONFIG_ACTION_REJECT);
+    assert_int_equal(c->malware[CONFIG_VERDICT_UNSCANNABLE].action, CONFIG_ACTION_DELETE);
     assert_int_equal(c->engine.workers, 3);
     assert_int_equal(c->engine.scan_seconds, 33);
     assert_int_equal(c->default_route.kind, CONFIG_ROUTE_RELAY);
@@ -263,8 +263,8 @@ static void the_smallest_document_takes_every_default(void **state)
     assert_int_equal(c->delivery.dns_server_count, 0);
     assert_int_equal(c->scan_wait_seconds, 30);
     assert_int_equal(c->default_route.kind, CONFIG_ROUTE_MX);
-    assert_int_equal(c->malware[CONFIG_VERDICT_VIRUS], CONFIG_ACTION_DELETE);
-    assert_int_equal(c->malware[CONFIG_VERDICT_UNSCANNABLE], CONFIG_ACTION_DELIVER);
+    assert_int_equal(c->malware[CONFIG_VERDICT_VIRUS].action, CONFIG_ACTION_DELETE);
+    assert_int_equal(c->malware[CONFIG_VERDICT_UNSCANNABLE].action, CONFIG_ACTION_DELIVER);
     assert_int_equal(c->engine.workers, 2);
     assert_int_equal(c->engine.scan_seconds, 60);
     assert_null(config_find_domain(c, "a.example"));
@@ -415,7 +415,7 @@ static const struct {
     {"'host':'smart.example'", "'name':'smart.example'", "default_route.relays[0].host"},
     {"'default_route':{", "'default_route':{'x':1,", "default_route.x"},
     {"'default_route':", "'default_route':[],'x':", "x"},
-    {"'action':'reject'", "'action':'quarantine'", "policies.malware.virus.action"},
+    {"'action':'reject'", "'action':'forward'", "policies.malware.virus.action"},
     {"'action':'reject'", "'action':1", "policies.malware.virus.action"},
     {"'action':'reject'", "'do':'reject'", "policies.malware.virus.do"},
     {"'virus':{", "'trojan':{", "policies.malware.trojan"},

@@ -350,7 +350,7 @@ static void a_document_carries_domains_routes_policies_and_common_settings(void 
     assert_non_null(domain);
     assert_int_equal(domain->route.relays[0].port, 26);
     assert_int_equal(config->default_route.kind, CONFIG_ROUTE_RELAY);
-    assert_int_equal(config->malware[CONFIG_VERDICT_VIRUS], CONFIG_ACTION_REJECT);
+    assert_int_equal(config->malware[CONFIG_VERDICT_VIRUS].action, CONFIG_ACTION_REJECT);
     assert_int_equal(config->inbound.max_recipients, 77);
     assert_int_equal(config->inbound.listeners[0].port, 25);
     assert_int_equal(config->scan_wait_seconds, 9);

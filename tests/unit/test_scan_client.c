@@ -120,8 +120,9 @@ struct outcome {
     int left;
 };
 
-static void on_done(void *argument, const json_t *result)
+static void on_done(void *argument, const json_t *result, int cleaned)
 {
+    assert_int_equal(cleaned, -1);
     struct outcome *outcome = argument;
     const char *verdict = json_string_value(json_object_get(result, "verdict"));
     snprintf(outcome->verdict, sizeof(outcome->verdict), "%s", verdict ? verdict : "none");
