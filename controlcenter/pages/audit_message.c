@@ -11,8 +11,8 @@
 
 static const char *const event_types[] = {"received", "aborted", "refused", "scanned", "action",
                                           "delivery", "bounced", "queue",   NULL};
-static const char *const actions[] = {"deliver", "delete",          "reject", "bounce",
-                                      "refused", "message aborted", NULL};
+static const char *const actions[] = {"deliver",    "delete",  "reject",          "bounce", "clean",
+                                      "quarantine", "refused", "message aborted", NULL};
 static const char *const queue_actions[] = {"hold", "release", "flush", "reroute", NULL};
 static const char *const directions[] = {"inbound", "outbound", "internal", NULL};
 static const char *const outcomes[] = {"delivered", "deferred", "failed", NULL};
@@ -83,6 +83,9 @@ static void put_threats(struct page *page, json_t *to, const json_t *from)
         json_t *row = page_add_object(page, rows);
         copy_text(page, row, threat, "name");
         copy_text(page, row, threat, "part");
+        const char *verdict = text_of(threat, "verdict");
+        page_put(page, row, "has_verdict", json_boolean(verdict && *verdict));
+        page_put_word(page, row, "verdict", verdict, page_verdicts);
     }
     page_put(page, to, "has_threats", json_boolean(json_array_size(rows) > 0));
 }

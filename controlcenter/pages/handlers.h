@@ -41,7 +41,9 @@ void page_directory_user_add(struct http_request *request, struct http_response 
 void page_directory_user_form(struct http_request *request, struct http_response *response);
 void page_directory_user(struct http_request *request, struct http_response *response);
 
-/* malware_policy.c */
+/* malware_limits.c, malware_policy.c */
+void page_malware_limits_form(struct http_request *request, struct http_response *response);
+void page_malware_limits(struct http_request *request, struct http_response *response);
 void page_malware_policy_form(struct http_request *request, struct http_response *response);
 void page_malware_policy(struct http_request *request, struct http_response *response);
 

@@ -17,6 +17,7 @@ static const struct {
     {"dashboard", "status"},
     {"audit", "status"},
     {"malware_policy", "malware"},
+    {"malware_limits", "malware"},
     {"domains", "protocols"},
     {"aliases", "protocols"},
     {"masquerades", "protocols"},

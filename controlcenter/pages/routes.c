@@ -21,6 +21,8 @@ const struct http_route page_routes[] = {
 
     {HTTP_GET, "/malware/policy", HTTP_SIGNED_IN, page_malware_policy_form},
     {HTTP_POST, "/malware/policy", HTTP_SIGNED_IN, page_malware_policy},
+    {HTTP_GET, "/malware/limits", HTTP_SIGNED_IN, page_malware_limits_form},
+    {HTTP_POST, "/malware/limits", HTTP_SIGNED_IN, page_malware_limits},
 
     {HTTP_GET, "/domains", HTTP_SIGNED_IN, page_domains},
     {HTTP_GET, "/domains/new", HTTP_SIGNED_IN, page_domain_new_form},

@@ -32,10 +32,10 @@ static const char *entry_of(const char *path)
 {
     const char *last = strrchr(path, '/');
     bool names_one = strcmp(last, "/edit") == 0 || strcmp(last, "/remove") == 0;
-    return !names_one                              ? ""
-           : strncmp(path, "/aliases", 8) == 0     ? "?key=all%40example.com"
+    return !names_one                               ? ""
+           : strncmp(path, "/aliases", 8) == 0      ? "?key=all%40example.com"
            : strncmp(path, "/masquerades", 12) == 0 ? "?key=%40in.example.com"
-                                                   : "";
+                                                    : "";
 }
 
 /* A path for a route: what is captured names something that is there. */
@@ -624,6 +624,81 @@ static void the_malware_policy_is_saved_and_shown_again(void **state)
     assert_shows(console, "Choose what happens to these messages.");
 }
 
+static void every_verdict_offers_its_actions_and_names_the_usual_one(void **state)
+{
+    static const char *const actions[] = {"delete", "reject", "clean", "quarantine", "deliver"};
+    struct console *console = *state;
+    sign_in(console);
+    get(console, "/malware/policy");
+    for (size_t i = 0; i < CONFIG_VERDICT_COUNT; i++) {
+        const char *verdict = config_verdict_name((enum config_verdict)i);
+        const char *usual = config_action_name(config_verdict_usual_action((enum config_verdict)i));
+        for (size_t k = 0; k < sizeof actions / sizeof *actions; k++) {
+            char input[160];
+            bool senseless = i == CONFIG_VERDICT_UNSCANNABLE && strcmp(actions[k], "clean") == 0;
+            snprintf(input, sizeof input, "name=\"%s\" id=\"%s-%s\" value=\"%s\"%s aria", verdict,
+                     verdict, actions[k], actions[k],
+                     strcmp(actions[k], usual) == 0 ? " checked" : "");
+            if (senseless)
+                assert_hides(console, "unscannable-clean");
+            else
+                assert_shows(console, input);
+        }
+    }
+}
+
+static void quarantine_takes_its_time_and_its_end(void **state)
+{
+    struct console *console = *state;
+    sign_in(console);
+    get(console, "/malware/policy");
+    post(console, "/malware/policy",
+         "suspicious_attachment=quarantine&suspicious_attachment_hours=48"
+         "&suspicious_attachment_then=deliver&virus=clean");
+    assert_leads_to(console, "/malware/policy?done=saved");
+    assert_int_equal(
+        count_of(console->scene,
+                 "SELECT count(*) FROM setting WHERE key = 'policy.malware' AND value @> "
+                 "'{\"suspicious_attachment\":{\"action\":\"quarantine\",\"hours\":48,"
+                 "\"then\":\"deliver\"},\"virus\":{\"action\":\"clean\"}}'"),
+        1);
+    get(console, "/malware/policy");
+    assert_shows(console, "name=\"suspicious_attachment_hours\" value=\"48\"");
+    post(console, "/malware/policy", "worm=quarantine&worm_hours=721");
+    assert_status(console, 422);
+    assert_shows(console, "id=\"error-worm_hours\"");
+    assert_shows(console, "name=\"worm_hours\" value=\"721\"");
+    post(console, "/malware/policy", "worm=quarantine&worm_then=reject");
+    assert_status(console, 422);
+    assert_shows(console, "id=\"error-worm_then\"");
+    post(console, "/malware/policy", "unscannable=clean");
+    assert_status(console, 422);
+    assert_shows(console, "id=\"error-unscannable\"");
+}
+
+static void the_limits_of_a_scan_are_saved_within_their_ranges(void **state)
+{
+    struct console *console = *state;
+    sign_in(console);
+    get(console, "/malware/limits");
+    assert_shows(console, "name=\"depth\" value=\"\" placeholder=\"20\"");
+    assert_shows(console, "name=\"memory_megabytes\" value=\"\" placeholder=\"2048\"");
+    post(console, "/malware/limits", "depth=3&workers=4&ratio=");
+    assert_leads_to(console, "/malware/limits?done=saved");
+    assert_int_equal(count_of(console->scene,
+                              "SELECT count(*) FROM setting WHERE key = 'engine' AND value = "
+                              "'{\"workers\":4,\"limits\":{\"depth\":3}}'"),
+                     1);
+    get(console, "/malware/limits");
+    assert_shows(console, "name=\"depth\" value=\"3\"");
+    post(console, "/malware/limits", "depth=101");
+    assert_status(console, 422);
+    assert_shows(console, "id=\"error-depth\"");
+    post(console, "/malware/limits", "parts=many");
+    assert_status(console, 422);
+    assert_shows(console, "id=\"error-parts\"");
+}
+
 /* --- the audit log --- */
 
 static int count_rows(const struct console *console)
@@ -747,6 +822,9 @@ int main(void)
         page_test(the_settings_of_a_host_are_saved),
         page_test(an_enrolment_command_is_shown_with_its_token),
         page_test(the_malware_policy_is_saved_and_shown_again),
+        page_test(every_verdict_offers_its_actions_and_names_the_usual_one),
+        page_test(quarantine_takes_its_time_and_its_end),
+        page_test(the_limits_of_a_scan_are_saved_within_their_ranges),
         page_test(the_audit_log_goes_on_where_a_page_ended),
         page_test(a_search_for_what_cannot_be_is_refused),
         page_test(without_the_database_a_page_says_so),
