@@ -100,6 +100,7 @@ void config_free(struct scanner_config *config)
     config_free_route(&config->default_route);
     config_free_addresses(config);
     config_free_directory(&config->directory);
+    config_free_signatures(&config->signatures);
     free_server(&config->inbound);
     free_server(&config->outbound);
     free(config->tls_certificate);

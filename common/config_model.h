@@ -54,7 +54,11 @@
  *  "policies":{"malware":{V:{"action":A,"hours":N [6],"then":A3 ["delete"]}}},
  *  "engine":{"workers":N [2],"scan_seconds":N [60],
  *     "limits":{"depth":N [20],"parts":N [10000],"unpacked_megabytes":N [256],"ratio":N [1000],
- *        "memory_megabytes":N [2048]}}}
+ *        "memory_megabytes":N [2048]}},
+ *  "signatures":{"custom":[{"name":S,"text":S}] [what the scanner has stays],
+ *     "update":{"hours":N [4, 0 never],"official":B [true],"mirror":URL [ClamAV's own],
+ *        "proxy":{"host":S,"port":N [3128],"user":S [""],"password":S [""]} [none],
+ *        "urls":[URL] []}}}
  *
  * ROUTE: {"kind":"mx"} or {"kind":"relay","relays":[{"host":S,"port":N [25]}],"balance":"failover"
  * (tried in order) or "share" (in a random order) ["failover"],"mx":B [false] (each host is a
@@ -70,6 +74,10 @@
  * masquerades' "from",
  * "@.example.com" (all of every subdomain). Where "to" of a masquerade begins with @ the local part
  * stays.
+ * Names of custom signatures are as those of libclamav's database files: letters, digits, ".", "_"
+ * and "-", not "." first, ending in .hdb, .hsb, .ndb, .ldb, .fp, .yar or .yara. URL: "http://" or
+ * "https://" (one of "urls" names a database file); "official" is whether freshclam fetches
+ * ClamAV's databases too, or only "urls".
  * F: an LDAP filter (RFC 4515) in which %s stands for the whole address (or user name), %u for the
  * part before @, %d for the part behind it, %D for the DN of the entry (groups), and %% for %.
  * V, and its usual action: "virus" (delete), "worm" (delete), "spyware" (delete),
@@ -305,6 +313,32 @@ struct config_engine {
     struct config_engine_limits limits;
 };
 
+struct config_signature_file {
+    char *name, *text;
+};
+
+struct config_signature_update {
+    int hours; /* between two runs of freshclam; 0: only when asked */
+    bool official;
+    char *mirror;     /* NULL: ClamAV's own */
+    char *proxy_host; /* NULL: none */
+    int proxy_port;
+    char *proxy_user, *proxy_password; /* NULL: none */
+    char **urls;
+    size_t url_count;
+};
+
+struct config_signatures {
+    bool has_custom; /* the document says which custom signatures there are, perhaps none */
+    struct config_signature_file *custom; /* sorted by name */
+    size_t custom_count;
+    struct config_signature_update update;
+};
+
+#define CONFIG_SIGNATURE_FILES 100
+#define CONFIG_SIGNATURE_BYTES (8u << 20) /* of all custom signatures together */
+#define CONFIG_SIGNATURE_URLS 50
+
 struct scanner_config {
     int64_t version;
     char scanner_id[64];
@@ -325,6 +359,7 @@ struct scanner_config {
     struct config_directory directory;
     struct config_malware_policy malware[CONFIG_VERDICT_COUNT];
     struct config_engine engine;
+    struct config_signatures signatures;
 };
 
 /* Ranges: ports 1 to 65535; max_message_bytes 1 KiB to 1 GiB; max_recipients, max_sessions and
@@ -335,13 +370,14 @@ struct scanner_config {
  * recipients and messages_per_minute 0 to 10000000; window_seconds and block_seconds 1 to 604800;
  * days 1 to 30; key numbers 0 to 9, secrets 16 to 64 bytes; timeout_seconds 1 to 60; cache_seconds
  * and negative_cache_seconds 0 to 86400; hours 1 to 720; depth 1 to 100, parts 1 to 1000000,
- * unpacked_megabytes 1 to 16384, ratio 10 to 1000000, memory_megabytes 128 to 1048576. At most 64
- * listeners, 1000 networks, 100 retries, 8 DNS servers, 16 relays a route, 100000 each of domains,
- * aliases, masquerades, TLS policies and users, 100 addresses an alias, 16 sources, 4 servers a
- * source. Missing objects take the defaults of their members; smtp, smtp.inbound, smtp.outbound,
- * their listeners (may be empty), domains (may be empty) and their routes must be there. Nothing
- * may stand twice: a member, a domain, an address and port (over both servers), a network, a relay
- * of one route, a DNS server.
+ * update.hours 0 to 720, unpacked_megabytes 1 to 16384, ratio 10 to 1000000, memory_megabytes 128
+ * to 1048576. At most 64 listeners, 1000 networks, 100 custom signature files of 8 MiB together, 50
+ * signature URLs, 100 retries, 8 DNS servers, 16 relays a route, 100000 each of domains, aliases,
+ * masquerades, TLS policies and users, 100 addresses an alias, 16 sources, 4 servers a source.
+ * Missing objects take the defaults of their members; smtp, smtp.inbound, smtp.outbound, their
+ * listeners (may be empty), domains (may be empty) and their routes must be there. Nothing may
+ * stand twice: a member, a domain, an address and port (over both servers), a network, a relay of
+ * one route, a DNS server.
  *
  * Parses and validates one document. NULL with *error (ERROR_INVALID, `where` is the field's path)
  * where anything is wrong; unknown members are refused too. Free with config_free. */
@@ -371,6 +407,8 @@ bool config_verdict_parse(const char *name, enum config_verdict *verdict);
 enum config_action config_verdict_usual_action(enum config_verdict verdict);
 const char *config_action_name(enum config_action action);
 bool config_action_parse(const char *name, enum config_action *action);
+/* Whether a file of custom signatures may have that name. */
+bool config_signature_name_valid(const char *name);
 const char *config_delivery_tls_name(enum config_delivery_tls tls);
 bool config_delivery_tls_parse(const char *name, enum config_delivery_tls *tls);
 

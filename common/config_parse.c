@@ -284,7 +284,7 @@ static bool read_document(const json_t *document, struct scanner_config *config,
     static const char *const known[] = {
         "format",   "version",       "scanner_id", "issued_at",   "host_name",         "smtp",
         "domains",  "default_route", "aliases",    "masquerades", "bounce_protection", "directory",
-        "policies", "engine",        NULL};
+        "policies", "engine",        "signatures", NULL};
     if (!json_is_object(document))
         return json_place_error(NULL, NULL, error, "the document must be an object");
     return config_check_members(document, NULL, known, error) &&
@@ -293,7 +293,8 @@ static bool read_document(const json_t *document, struct scanner_config *config,
            read_default_route(document, config, error) &&
            config_read_addresses(document, config, error) &&
            config_read_directory(document, config, error) &&
-           read_policies(document, config, error) && read_engine(document, config, error);
+           read_policies(document, config, error) && read_engine(document, config, error) &&
+           config_read_signatures(document, config, error);
 }
 
 struct scanner_config *config_parse(const char *document, size_t length, struct error *error)

@@ -85,6 +85,11 @@ bool config_read_directory(const json_t *document, struct scanner_config *config
                            struct error *error);
 void config_free_directory(struct config_directory *directory);
 
+/* Reads `signatures` (config_signatures.c). */
+bool config_read_signatures(const json_t *document, struct scanner_config *config,
+                            struct error *error);
+void config_free_signatures(struct config_signatures *signatures);
+
 /* Reads `domains` of the document: sorted, none twice. */
 bool config_read_domains(const json_t *document, struct scanner_config *config,
                          struct error *error);

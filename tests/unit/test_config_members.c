@@ -314,6 +314,65 @@ static void a_directory_keeps_its_sources_in_order(void **state)
     config_free(c);
 }
 
+static void signatures_keep_what_they_are_told(void **state)
+{
+    (void)state;
+    struct scanner_config *c = parse_good(
+        "{'signatures':{'custom':[{'name':'b.ndb','text':'B:0:*:61'},{'name':'a.yar','text':'x'}],"
+        "'update':{'hours':0,'official':false,'mirror':'http://127.0.0.1:1',"
+        "'proxy':{'host':'::1','user':'u','password':'p'},'urls':['https://a.example/x.ndb']}}}");
+    const struct config_signatures *signatures = &c->signatures;
+    assert_true(signatures->has_custom);
+    assert_int_equal(signatures->custom_count, 2);
+    assert_string_equal(signatures->custom[0].name, "a.yar");
+    assert_string_equal(signatures->custom[1].text, "B:0:*:61");
+    assert_int_equal(signatures->update.hours, 0);
+    assert_false(signatures->update.official);
+    assert_string_equal(signatures->update.mirror, "http://127.0.0.1:1");
+    assert_string_equal(signatures->update.proxy_host, "::1");
+    assert_int_equal(signatures->update.proxy_port, 3128);
+    assert_string_equal(signatures->update.proxy_password, "p");
+    assert_int_equal(signatures->update.url_count, 1);
+    config_free(c);
+    c = parse_good("{}");
+    assert_false(c->signatures.has_custom);
+    assert_int_equal(c->signatures.update.hours, 4);
+    assert_true(c->signatures.update.official);
+    assert_null(c->signatures.update.proxy_host);
+    config_free(c);
+}
+
+/* freshclam's configuration has an option a line: a value must not bring another one. */
+static void signatures_that_could_do_harm_are_refused(void **state)
+{
+    static const struct {
+        const char *change, *where;
+    } cases[] = {
+        {"{'custom':[{'name':'../a.ndb','text':''}]}", "signatures.custom[0].name"},
+        {"{'custom':[{'name':'.ndb','text':''}]}", "signatures.custom[0].name"},
+        {"{'custom':[{'name':'a.cbc','text':''}]}", "signatures.custom[0].name"},
+        {"{'custom':[{'name':'a.ndb'}]}", "signatures.custom[0].text"},
+        {"{'custom':[{'name':'a.ndb','text':''},{'name':'a.ndb','text':''}]}",
+         "signatures.custom[1].name"},
+        {"{'update':{'hours':-1}}", "signatures.update.hours"},
+        {"{'update':{'mirror':'ftp://a'}}", "signatures.update.mirror"},
+        {"{'update':{'mirror':'http://a\\nOnUpdateExecute /bin/sh'}}", "signatures.update.mirror"},
+        {"{'update':{'urls':['file:///etc/passwd']}}", "signatures.update.urls[0]"},
+        {"{'update':{'urls':['http://a.example']}}", "signatures.update.urls[0]"},
+        {"{'update':{'proxy':{'port':1}}}", "signatures.update.proxy.host"},
+        {"{'update':{'proxy':{'host':'a','password':'a b'}}}", "signatures.update.proxy.password"},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct error error = {0};
+        char change[512];
+        snprintf(change, sizeof(change), "{'signatures':%s}", cases[i].change);
+        assert_null(parse(change, &error));
+        assert_int_equal(error.code, ERROR_INVALID);
+        assert_string_equal(error.where, cases[i].where);
+    }
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -325,6 +384,8 @@ int main(void)
         cmocka_unit_test(a_route_keeps_its_balance_and_password),
         cmocka_unit_test(addresses_are_normalised_and_found),
         cmocka_unit_test(a_directory_keeps_its_sources_in_order),
+        cmocka_unit_test(signatures_keep_what_they_are_told),
+        cmocka_unit_test(signatures_that_could_do_harm_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
