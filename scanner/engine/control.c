@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #define IDLE_MS 30000
+#define CHUNK (64u << 10) /* bytes that are read at a time */
 
 struct client {
     int fd; /* -1: free */
@@ -155,14 +156,14 @@ static void accept_clients(struct control *control)
         if (fd < 0)
             return;
         *client = (struct client){.fd = fd, .idle_at_ms = timestamp_monotonic_ms() + IDLE_MS};
-        buffer_init(&client->in, 2 * (CONTROL_REQUEST_LIMIT + IPC_HEAD_SIZE));
-        buffer_init(&client->out, 4 * CONTROL_REQUEST_LIMIT);
+        buffer_init(&client->in, CONTROL_REQUEST_LIMIT + CHUNK + IPC_HEAD_SIZE);
+        buffer_init(&client->out, CONTROL_REPLY_LIMIT);
     }
 }
 
 static void read_client(struct control *control, struct client *client)
 {
-    char chunk[4096];
+    char chunk[CHUNK];
     ssize_t count = recv(client->fd, chunk, sizeof(chunk), MSG_DONTWAIT);
     if (count < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
         return;
@@ -232,5 +233,18 @@ void control_generation_ended(struct control *control, uint64_t number, const js
         reply(client, value);
         if (client->fd >= 0)
             take_frames(control, client);
+    }
+}
+
+void control_answer(struct control *control, uint64_t number, const json_t *value)
+{
+    for (size_t i = 0; i < CONTROL_CLIENTS; i++) {
+        struct client *client = &control->clients[i];
+        if (client->fd < 0 || client->wait_for != number)
+            continue;
+        reply(client, value);
+        if (client->fd >= 0)
+            take_frames(control, client);
+        return;
     }
 }

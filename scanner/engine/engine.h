@@ -28,8 +28,9 @@ struct engine_settings {
 
 /* Fills `settings` from STATE/config/current.json, checked with STATE/config/configuration.pub, and
  * the environment: GATEHOUSE_ENGINE_MEMORY (MiB) and GATEHOUSE_ENGINE_SANDBOX=off (tests only). A
- * missing configuration means 2 workers and 60 seconds. `settings->state` must be set. False with
- * *error where the configuration is broken; then the defaults are in place. */
+ * missing configuration means 2 workers and 60 seconds. `settings->state` must be set. Brings
+ * STATE/signatures/custom to what the configuration says. False with *error where the configuration
+ * is broken (then the defaults are in place) or the files cannot be written. */
 bool engine_settings_read(struct engine_settings *settings, struct error *error);
 
 /* Runs the master in the foreground until SIGTERM or SIGINT; SIGHUP reloads. False with *error

@@ -71,6 +71,17 @@ static json_t *reload(struct master *master, const json_t *request, uint64_t *wa
     return refuse(text);
 }
 
+static json_t *try_signatures(struct master *master, const json_t *request, uint64_t *wait_for)
+{
+    struct error error = {0};
+    char text[700];
+    *wait_for = CONTROL_OTHERS | master->next_trial++;
+    if (trial_start(master->trials, master->state, json_object_get(request, "files"), *wait_for,
+                    &error))
+        return NULL;
+    return refuse(error_text(&error, text, sizeof(text)));
+}
+
 static json_t *handle_request(const json_t *request, uint64_t *wait_for, void *context)
 {
     struct master *master = context;
@@ -79,7 +90,9 @@ static json_t *handle_request(const json_t *request, uint64_t *wait_for, void *c
         return master_status(master);
     if (op && strcmp(op, "reload") == 0)
         return reload(master, request, wait_for);
-    return refuse("op must be status or reload");
+    if (op && strcmp(op, "try_signatures") == 0)
+        return try_signatures(master, request, wait_for);
+    return refuse("op must be status, reload or try_signatures");
 }
 
 /* --- signals and time --- */

@@ -7,6 +7,7 @@
 #include "scanner/engine/control.h"
 #include "scanner/engine/engine.h"
 #include "scanner/engine/signatures.h"
+#include "scanner/engine/trial.h"
 
 #include <jansson.h>
 #include <poll.h>
@@ -46,6 +47,8 @@ struct master {
     struct control *control;
     struct generation_entry generations[MASTER_GENERATIONS];
     struct handover handover;
+    struct trial trials[TRIALS_MOST];
+    uint64_t next_trial;
     uint64_t next_number; /* of the generation that is started next */
     bool start_wanted;    /* start one as soon as there is room */
     int64_t start_at_ms;  /* and not before */

@@ -204,6 +204,7 @@ void master_end_all(struct master *master, int64_t kill_at_ms)
 void master_kill_late(struct master *master)
 {
     int64_t now = timestamp_monotonic_ms();
+    trials_kill_late(master->trials);
     for (size_t i = 0; i < MASTER_GENERATIONS; i++) {
         const struct generation_entry *entry = &master->generations[i];
         bool waited_for = entry->state == GENERATION_LOADING || entry->state == GENERATION_ENDING;
@@ -317,10 +318,16 @@ void master_reap(struct master *master)
 {
     int status;
     pid_t pid;
-    while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+        uint64_t number;
+        cleanup_json json_t *tried =
+            trial_ended(master->trials, master->state, pid, status, &number);
+        if (tried)
+            control_answer(master->control, number, tried);
         for (size_t i = 0; i < MASTER_GENERATIONS; i++) {
             struct generation_entry *entry = &master->generations[i];
             if (entry->state != GENERATION_NONE && entry->pid == pid)
                 note_end(master, entry, status);
         }
+    }
 }

@@ -2,6 +2,7 @@
 
 #include "common/config_model.h"
 #include "common/file.h"
+#include "scanner/engine/custom_signatures.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -84,6 +85,7 @@ bool engine_settings_read(struct engine_settings *settings, struct error *error)
     if (!config)
         return error_set(error, local.code, local.where, "%s", local.message);
     take_configuration(settings, config);
+    bool written = custom_signatures_write(settings->state, &config->signatures, error);
     config_free(config);
-    return true;
+    return written;
 }
