@@ -153,13 +153,19 @@ static void record_only(struct intake_job *job, const char *reply)
     queue_log_only(job->intake->mta->queue, &job->draft.id, &job->received, on_stored, job);
 }
 
-static bool replace_body(struct intake_job *job, const json_t *result, int cleaned)
+/* False where the reason lies with this host, so that the message is to be scanned again. */
+static bool replace_body(struct intake_job *job, const json_t *result, int cleaned,
+                         struct policy_decision *decision)
 {
     struct error error = {0};
     char text[700];
     if (intake_take_cleaned(job->intake->mta->queue, result, cleaned, job->size, &job->draft,
                             &error))
         return true;
+    if (error.code == ERROR_PROTOCOL) {
+        policy_refuse_cleaned(decision, error.message);
+        return true;
+    }
     log_warning("a clean message is not taken, it is scanned again later: %s",
                 error_text(&error, text, sizeof(text)));
     return false;
@@ -179,8 +185,8 @@ static void on_verdict(void *argument, const json_t *result, int cleaned)
         store(job, QUEUE_TO_BE_SCANNED, NULL);
         return;
     }
-    policy_decide(job->config->config, result, &decision);
-    if (decision.action == CONFIG_ACTION_CLEAN && !replace_body(job, result, cleaned)) {
+    policy_decide(job->config->config, result, 0, &decision);
+    if (decision.action == CONFIG_ACTION_CLEAN && !replace_body(job, result, cleaned, &decision)) {
         store(job, QUEUE_TO_BE_SCANNED, NULL);
         return;
     }

@@ -2,6 +2,7 @@
 
 #include "common/file.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define CLEAN_PIECE (1u << 20) /* bytes of a clean file that are read at once */
@@ -15,7 +16,9 @@ static bool read_pieces(int from, uint64_t size, int large, struct buffer *body,
         size_t piece = size - at < CLEAN_PIECE ? (size_t)(size - at) : CLEAN_PIECE;
         char *into = buffer_reserve(body, piece);
         ssize_t count = into ? pread(from, into, piece, (off_t)at) : -1;
-        if (count <= 0)
+        if (count == 0)
+            return error_set(error, ERROR_PROTOCOL, "engine", "the clean file ends early");
+        if (count < 0)
             return error_set_errno(error, "clean file", "cannot be read");
         at += (uint64_t)count;
         if (large < 0)
@@ -26,6 +29,17 @@ static bool read_pieces(int from, uint64_t size, int large, struct buffer *body,
     return true;
 }
 
+/* Of the size that was told; a repacked archive may be larger than the one that came. */
+static bool is_likely(int cleaned, json_int_t told, uint64_t size, struct error *error)
+{
+    struct stat status;
+    if (cleaned < 0 || fstat(cleaned, &status) != 0 || !S_ISREG(status.st_mode))
+        return error_set(error, ERROR_PROTOCOL, "engine", "there is no clean file");
+    if (told <= 0 || status.st_size != told || (uint64_t)told > 2 * size + CLEAN_PIECE)
+        return error_set(error, ERROR_PROTOCOL, "engine", "the clean file has no likely size");
+    return true;
+}
+
 bool intake_take_cleaned(struct queue *queue, const json_t *result, int cleaned, uint64_t size,
                          struct queue_draft *draft, struct error *error)
 {
@@ -33,8 +47,8 @@ bool intake_take_cleaned(struct queue *queue, const json_t *result, int cleaned,
     json_int_t told =
         json_integer_value(json_object_get(json_object_get(result, "cleaned"), "size"));
     int large = -1;
-    if (cleaned < 0 || told <= 0 || (uint64_t)told > 2 * size + CLEAN_PIECE)
-        return error_set(error, ERROR_PROTOCOL, "engine", "the clean file has no likely size");
+    if (!is_likely(cleaned, told, size, error))
+        return false;
     if (!queue_has_space(queue, (uint64_t)told))
         return error_set(error, ERROR_NO_SPACE, "queue", "has no room for a clean message");
     if (told > QUEUE_LOG_INLINE_LIMIT &&

@@ -58,6 +58,7 @@ struct replacement {
 };
 
 static void finish_rescan(struct rescan *rescan);
+static void postpone(struct rescan *rescan, const struct error *error);
 
 static void on_replaced(void *argument, enum error_code result)
 {
@@ -65,6 +66,7 @@ static void on_replaced(void *argument, enum error_code result)
     struct rescan *rescan = replacement->rescan;
     struct queue_message *message = rescan->message;
     char detail[POLICY_DETAIL_SIZE + MESSAGE_ID_TEXT_SIZE + 40], id[MESSAGE_ID_TEXT_SIZE];
+    struct error error = {0};
     cleanup_free uint32_t *recipients = calloc(message->recipient_count, sizeof(*recipients));
     if (!recipients)
         abort();
@@ -78,7 +80,12 @@ static void on_replaced(void *argument, enum error_code result)
     }
     buffer_free(&replacement->events);
     free(replacement);
-    finish_rescan(rescan);
+    if (result == ERROR_NONE) {
+        finish_rescan(rescan);
+        return;
+    }
+    error_set(&error, result, "queue", "did not take the clean message");
+    postpone(rescan, &error);
 }
 
 static void add_recipients(const struct queue_message *message, const uint32_t *indices,
@@ -161,20 +168,6 @@ static int64_t next_look(const struct scanner_config *config, const struct queue
     return hours ? quarantine_end(message, hours) : 0;
 }
 
-/* Whether the message stays in quarantine, until *end; otherwise the decision says what becomes of
- * it. */
-static bool stays(struct rescan *rescan, struct policy_decision *decision, int64_t *end)
-{
-    const struct scanner_config *config = rescan->intake->mta->config->config;
-    if (decision->action != CONFIG_ACTION_QUARANTINE)
-        return false;
-    *end = quarantine_end(rescan->message, config->malware[decision->verdict].hours);
-    if (timestamp_now_ms() < *end)
-        return true;
-    policy_end_quarantine(config, decision);
-    return false;
-}
-
 static void put_into_quarantine(struct rescan *rescan, const json_t *result,
                                 const struct policy_decision *decision)
 {
@@ -216,84 +209,6 @@ static void apply(struct rescan *rescan, const json_t *result,
 
 static void start_rescans(struct intake *intake);
 
-static void finish_rescan(struct rescan *rescan)
-{
-    struct intake *intake = rescan->intake;
-    queue_release_busy(intake->mta->queue, rescan->message);
-    free(rescan);
-    intake->rescanning--;
-    start_rescans(intake);
-}
-
-/* What is wrong lies with this host, so the message waits as it is. */
-static void postpone(struct rescan *rescan, const struct error *error)
-{
-    char text[700];
-    struct queue *queue = rescan->intake->mta->queue;
-    struct queue_message *message = rescan->message;
-    log_warning("a queued message cannot be scanned now: %s",
-                error_text(error, text, sizeof(text)));
-    finish_rescan(rescan);
-    queue_due_at(queue, message, timestamp_now_ms() + RETRY_MS);
-}
-
-static void on_rescanned(void *argument, const json_t *result, int cleaned)
-{
-    struct rescan *rescan = argument;
-    struct queue *queue = rescan->intake->mta->queue;
-    struct queue_message *message = rescan->message;
-    struct policy_decision decision;
-    struct error error = {0};
-    int64_t end;
-    if (!result || message->removed) { /* an administrator may have deleted it meanwhile */
-        finish_rescan(rescan);
-        return;
-    }
-    policy_decide(rescan->intake->mta->config->config, result, &decision);
-    if (stays(rescan, &decision, &end)) {
-        put_into_quarantine(rescan, result, &decision);
-        finish_rescan(rescan);
-        queue_due_at(queue, message, end);
-    } else if (decision.action == CONFIG_ACTION_CLEAN) {
-        if (!replace(rescan, result, cleaned, &decision, &error))
-            postpone(rescan, &error);
-    } else {
-        apply(rescan, result, &decision);
-        finish_rescan(rescan);
-    }
-}
-
-static void start_rescan(struct rescan *rescan)
-{
-    struct intake *intake = rescan->intake;
-    struct error error = {0};
-    struct scan_order order = {
-        .id = rescan->message->id,
-        .fd = queue_body_descriptor(intake->mta->queue, rescan->message, &error),
-        .size = rescan->message->body_length,
-        .seconds = intake->mta->config->config->engine.scan_seconds,
-        .clean = policy_cleans(intake->mta->config->config),
-    };
-    intake->rescanning++;
-    if (order.fd < 0) {
-        postpone(rescan, &error);
-        return;
-    }
-    scan_client_scan(intake->mta->scan_client, &order, on_rescanned, rescan);
-}
-
-static void start_rescans(struct intake *intake)
-{
-    int most = intake->mta->config->config->engine.workers * RESCANS_FOR_EACH_WORKER;
-    while (intake->waiting && intake->rescanning < most) {
-        struct rescan *rescan = intake->waiting;
-        intake->waiting = rescan->next;
-        if (!intake->waiting)
-            intake->waiting_end = &intake->waiting;
-        start_rescan(rescan);
-    }
-}
-
 static void enqueue(struct intake *intake, struct queue_message *message)
 {
     struct rescan *rescan = calloc(1, sizeof(*rescan));
@@ -303,6 +218,136 @@ static void enqueue(struct intake *intake, struct queue_message *message)
     queue_hold_busy(intake->mta->queue, message);
     *intake->waiting_end = rescan;
     intake->waiting_end = &rescan->next;
+}
+
+static void link_to(struct rescan *rescan, struct rescan **list)
+{
+    rescan->next = *list;
+    rescan->link = list;
+    if (rescan->next)
+        rescan->next->link = &rescan->next;
+    *list = rescan;
+}
+
+static void end_rescan(struct rescan *rescan)
+{
+    *rescan->link = rescan->next;
+    if (rescan->next)
+        rescan->next->link = rescan->link;
+    rescan->intake->rescanning--;
+    queue_release_busy(rescan->intake->mta->queue, rescan->message);
+    free(rescan);
+}
+
+static void finish_rescan(struct rescan *rescan)
+{
+    struct intake *intake = rescan->intake;
+    end_rescan(rescan);
+    start_rescans(intake);
+}
+
+/* The message stays in the queue, to be looked at again at `when`. */
+static void put_off(struct rescan *rescan, int64_t when)
+{
+    struct intake *intake = rescan->intake;
+    struct queue_message *message = rescan->message;
+    end_rescan(rescan);
+    queue_due_at(intake->mta->queue, message, when);
+    start_rescans(intake);
+}
+
+/* What is wrong lies with this host, so the message waits as it is. */
+static void postpone(struct rescan *rescan, const struct error *error)
+{
+    char text[700];
+    log_warning("a queued message cannot be scanned now: %s",
+                error_text(error, text, sizeof(text)));
+    put_off(rescan, timestamp_now_ms() + RETRY_MS);
+}
+
+/* In quarantine until its time is over; where the signatures changed while it was scanned it is
+ * scanned with the new ones at once. */
+static void stay(struct rescan *rescan, const json_t *result,
+                 const struct policy_decision *decision)
+{
+    int64_t end = rescan->message->received_at + decision->hours * INT64_C(3600000);
+    bool is_outdated = rescan->signatures != rescan->intake->signature_changes;
+    put_into_quarantine(rescan, result, decision);
+    if (is_outdated)
+        enqueue(rescan->intake, rescan->message);
+    put_off(rescan, end);
+}
+
+static void clean_or_delete(struct rescan *rescan, const json_t *result, int cleaned,
+                            struct policy_decision *decision)
+{
+    struct error error = {0};
+    if (replace(rescan, result, cleaned, decision, &error))
+        return; /* goes on in on_replaced */
+    if (error.code != ERROR_PROTOCOL) {
+        postpone(rescan, &error);
+        return;
+    }
+    policy_refuse_cleaned(decision, error.message);
+    apply(rescan, result, decision);
+    finish_rescan(rescan);
+}
+
+static void on_rescanned(void *argument, const json_t *result, int cleaned)
+{
+    struct rescan *rescan = argument;
+    struct policy_decision decision;
+    if (!result || rescan->message->removed) { /* an administrator may have deleted it meanwhile */
+        finish_rescan(rescan);
+        return;
+    }
+    policy_decide(rescan->intake->mta->config->config, result,
+                  timestamp_now_ms() - rescan->message->received_at, &decision);
+    if (decision.action == CONFIG_ACTION_QUARANTINE) {
+        stay(rescan, result, &decision);
+    } else if (decision.action == CONFIG_ACTION_CLEAN) {
+        clean_or_delete(rescan, result, cleaned, &decision);
+    } else {
+        apply(rescan, result, &decision);
+        finish_rescan(rescan);
+    }
+}
+
+static void start_rescan(struct rescan *rescan)
+{
+    struct intake *intake = rescan->intake;
+    const struct scanner_config *config = intake->mta->config->config;
+    struct error error = {0};
+    struct scan_order order = {
+        .id = rescan->message->id,
+        .fd = queue_body_descriptor(intake->mta->queue, rescan->message, &error),
+        .size = rescan->message->body_length,
+        .seconds = config->engine.scan_seconds,
+        .clean = policy_cleans(config),
+    };
+    intake->rescanning++;
+    rescan->signatures = intake->signature_changes;
+    link_to(rescan, &intake->under_way);
+    if (order.fd < 0)
+        postpone(rescan, &error);
+    else
+        scan_client_scan(intake->mta->scan_client, &order, on_rescanned, rescan);
+}
+
+static void start_rescans(struct intake *intake)
+{
+    int most = intake->mta->config->config->engine.workers * RESCANS_FOR_EACH_WORKER;
+    if (intake->starting)
+        return;
+    intake->starting = true;
+    while (intake->waiting && intake->rescanning < most) {
+        struct rescan *rescan = intake->waiting;
+        intake->waiting = rescan->next;
+        if (!intake->waiting)
+            intake->waiting_end = &intake->waiting;
+        start_rescan(rescan);
+    }
+    intake->starting = false;
 }
 
 void intake_rescan(struct intake *intake, struct queue_message *message)
@@ -330,17 +375,24 @@ static bool enqueue_suspect(void *argument, struct queue_message *message)
 void intake_signatures_changed(void *argument)
 {
     struct intake *intake = argument;
+    intake->signature_changes++;
     if (!intake->mta->config)
         return;
     queue_each(intake->mta->queue, enqueue_suspect, intake);
     start_rescans(intake);
 }
 
+static void forget(struct rescan *rescan)
+{
+    while (rescan) {
+        struct rescan *next = rescan->next;
+        free(rescan);
+        rescan = next;
+    }
+}
+
 void intake_forget_rescans(struct intake *intake)
 {
-    while (intake->waiting) {
-        struct rescan *rescan = intake->waiting;
-        intake->waiting = rescan->next;
-        free(rescan);
-    }
+    forget(intake->waiting);
+    forget(intake->under_way);
 }

@@ -98,30 +98,36 @@ static enum config_verdict read_verdict(const json_t *value)
     return name && config_verdict_parse(name, &verdict) ? verdict : CONFIG_VERDICT_UNSCANNABLE;
 }
 
-/* Of the verdicts that apply the one whose action is the strictest; of equal ones the first, which
- * is the worst: an archive that is infected and encrypted must not pass as an encrypted one. */
-static enum config_verdict choose_verdict(const struct scanner_config *config, const json_t *result)
+static enum config_action action_for(const struct config_malware_policy *policy, int64_t age_ms)
 {
-    const json_t *verdicts = json_object_get(result, "verdicts");
-    enum config_verdict chosen = read_verdict(json_object_get(result, "verdict"));
-    const json_t *value;
-    size_t index;
-    json_array_foreach((json_t *)verdicts, index, value)
-    {
-        enum config_verdict verdict = read_verdict(value);
-        if (strictness(config->malware[verdict].action) >
-            strictness(config->malware[chosen].action))
-            chosen = verdict;
-    }
-    return chosen;
+    bool is_over =
+        policy->action == CONFIG_ACTION_QUARANTINE && age_ms >= policy->hours * INT64_C(3600000);
+    return is_over ? policy->then : policy->action;
 }
 
-/* What cannot be cleaned must not pass as it is. */
-static void refuse_uncleaned(const json_t *result, struct policy_decision *decision)
+/* A verdict that applies: the strictest action counts; of equal ones that of the first verdict,
+ * which is the worst: an archive that is infected and encrypted must not pass as an encrypted one.
+ */
+static void weigh(const struct scanner_config *config, enum config_verdict verdict, int64_t age_ms,
+                  struct policy_decision *decision)
+{
+    const struct config_malware_policy *policy = &config->malware[verdict];
+    enum config_action action = action_for(policy, age_ms);
+    bool waits = action == CONFIG_ACTION_QUARANTINE;
+    if (waits && (decision->hours == 0 || policy->hours < decision->hours))
+        decision->hours = policy->hours;
+    if (decision->policy && strictness(action) <= strictness(decision->action))
+        return;
+    decision->action = action;
+    decision->verdict = verdict;
+    decision->policy = policy_names[verdict];
+}
+
+void policy_refuse_cleaned(struct policy_decision *decision, const char *reason)
 {
     size_t length = strlen(decision->detail);
-    const char *reason = text_of(result, "not_cleaned");
     decision->action = CONFIG_ACTION_DELETE;
+    decision->header[0] = 0;
     snprintf(decision->detail + length, sizeof(decision->detail) - length,
              "; it could not be cleaned: %s", *reason ? reason : "the engine did not do it");
 }
@@ -137,27 +143,24 @@ static void set_header(struct policy_decision *decision)
         write_header(decision, words);
 }
 
-void policy_decide(const struct scanner_config *config, const json_t *result,
+void policy_decide(const struct scanner_config *config, const json_t *result, int64_t age_ms,
                    struct policy_decision *decision)
 {
+    const json_t *value;
+    size_t index;
     *decision = (struct policy_decision){.action = CONFIG_ACTION_DELIVER};
     if (strcmp(text_of(result, "verdict"), "clean") == 0)
         return;
-    enum config_verdict verdict = choose_verdict(config, result);
-    decision->policy = policy_names[verdict];
-    decision->bounces = !sender_is_forged(verdict);
-    decision->verdict = verdict;
-    decision->action = config->malware[verdict].action;
-    describe(result, verdict, decision->detail, sizeof(decision->detail));
+    weigh(config, read_verdict(json_object_get(result, "verdict")), age_ms, decision);
+    json_array_foreach(json_object_get(result, "verdicts"), index, value)
+    {
+        weigh(config, read_verdict(value), age_ms, decision);
+    }
+    decision->bounces = !sender_is_forged(decision->verdict);
+    describe(result, decision->verdict, decision->detail, sizeof(decision->detail));
+    set_header(decision);
     if (decision->action == CONFIG_ACTION_CLEAN && !json_object_get(result, "cleaned"))
-        refuse_uncleaned(result, decision);
-    set_header(decision);
-}
-
-void policy_end_quarantine(const struct scanner_config *config, struct policy_decision *decision)
-{
-    decision->action = config->malware[decision->verdict].then;
-    set_header(decision);
+        policy_refuse_cleaned(decision, text_of(result, "not_cleaned"));
 }
 
 uint32_t policy_cleans(const struct scanner_config *config)

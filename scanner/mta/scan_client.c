@@ -18,7 +18,8 @@
 #define ANSWER_MARGIN_MS 5000 /* over the scan's own limit, then the worker is given up */
 #define HELLO_MS 60000        /* a worker accepts when it has finished another connection's scan */
 #define RECONNECT_MS 200
-#define RESEND_MS 5 /* the workers of a reload take over */
+#define WATCH_MS 1000 /* without work: until the engine that is away is looked for again */
+#define RESEND_MS 5   /* the workers of a reload take over */
 #define DIED_TWICE "the scanning process ended twice over this message"
 
 struct scan_request {
@@ -39,6 +40,7 @@ struct connection {
     int fd;
     struct event *event;
     struct scan_request *request; /* NULL while busy: nobody waits for the answer any more */
+    unsigned signatures;          /* of the client when the hello came */
 };
 
 struct scan_client {
@@ -47,8 +49,9 @@ struct scan_client {
     struct event *work; /* hands out requests, and connects again */
     struct scan_request *waiting, **waiting_end;
     int connection_count;
-    bool away; /* said so already */
+    bool away;        /* said so already */
     char *signatures; /* as the last hello described them; NULL: none yet */
+    unsigned changes; /* of them */
     void (*changed)(void *argument);
     void *changed_argument;
     struct connection connections[CONNECTIONS_LIMIT];
@@ -145,7 +148,7 @@ static void lose_connection(struct connection *connection)
     struct scan_client *client = connection->client;
     struct scan_request *request = connection->request;
     close_connection(connection);
-    wake(client, client->waiting || request ? RECONNECT_MS : 0);
+    wake(client, RECONNECT_MS);
     if (!request)
         return;
     if (++request->tries >= SCAN_TRIES)
@@ -178,22 +181,38 @@ static void take_result(struct connection *connection, const json_t *frame, int 
     connection->state = CONNECTION_READY;
     event_remove_timer(connection->event);
     wake(connection->client, 0);
+    if (connection->signatures != connection->client->changes)
+        close_connection(connection);
     if (request)
         finish(request, result, json_object_get(result, "cleaned") ? cleaned : -1);
 }
 
-static void take_hello(struct scan_client *client, const json_t *frame)
+/* Workers with the signatures from before get nothing more: they are about to end. */
+static void drop_idle(struct scan_client *client)
 {
+    for (int i = 0; i < CONNECTIONS_LIMIT; i++) {
+        struct connection *connection = &client->connections[i];
+        if (connection->state == CONNECTION_READY && connection->signatures != client->changes)
+            close_connection(connection);
+    }
+}
+
+static void take_hello(struct connection *connection, const json_t *frame)
+{
+    struct scan_client *client = connection->client;
     const json_t *hello = json_object_get(frame, "hello");
     char *signatures = json_dumps(json_object_get(hello, "signatures"), JSON_SORT_KEYS);
     bool changed =
         signatures && (!client->signatures || strcmp(signatures, client->signatures) != 0);
+    client->changes += changed;
+    connection->signatures = client->changes;
     if (!changed) {
         free(signatures);
         return;
     }
     free(client->signatures);
     client->signatures = signatures;
+    drop_idle(client);
     if (client->changed)
         client->changed(client->changed_argument);
 }
@@ -203,6 +222,7 @@ void scan_client_watch_signatures(struct scan_client *client, void (*changed)(vo
 {
     client->changed = changed;
     client->changed_argument = argument;
+    wake(client, 0);
 }
 
 static void on_readable(int fd, short events, void *argument)
@@ -228,9 +248,9 @@ static void on_readable(int fd, short events, void *argument)
     }
     connection->state = CONNECTION_READY;
     connection->client->away = false;
-    take_hello(connection->client, frame);
     event_remove_timer(connection->event);
     wake(connection->client, 0);
+    take_hello(connection, frame);
 }
 
 static void note_away(struct scan_client *client, const struct error *error)
@@ -296,15 +316,22 @@ static void give(struct connection *connection, struct scan_request *request)
     event_add(connection->event, &time);
 }
 
+/* One connection stands without work too: only its end and the next hello tell that the engine has
+ * other signatures. */
+static bool is_wanted(const struct scan_client *client, int connection)
+{
+    return client->waiting || (client->changed && connection == 0);
+}
+
 static void on_work(int fd, short events, void *argument)
 {
     (void)fd;
     (void)events;
     struct scan_client *client = argument;
     bool tried = false;
-    for (int i = 0; i < client->connection_count && client->waiting; i++) {
+    for (int i = 0; i < client->connection_count && is_wanted(client, i); i++) {
         struct connection *connection = &client->connections[i];
-        if (connection->state == CONNECTION_READY)
+        if (connection->state == CONNECTION_READY && client->waiting)
             give(connection, client->waiting);
         else if (connection->state == CONNECTION_CLOSED && !tried)
             tried = !open_connection(connection);
@@ -312,8 +339,8 @@ static void on_work(int fd, short events, void *argument)
     for (int i = client->connection_count; i < CONNECTIONS_LIMIT; i++)
         if (client->connections[i].state == CONNECTION_READY)
             close_connection(&client->connections[i]);
-    if (tried && client->waiting)
-        wake(client, RECONNECT_MS);
+    if (tried)
+        wake(client, client->waiting ? RECONNECT_MS : WATCH_MS);
 }
 
 static void on_patience_over(int fd, short events, void *argument)

@@ -18,7 +18,8 @@ struct scan_request;
 struct scan_client *scan_client_new(struct event_base *base, const char *socket_path,
                                     int connections);
 /* `changed` is called when workers say that they have other signatures than before, and when the
- * first one says which; a restart of the engine alone is no change. */
+ * first one says which; a restart of the engine alone is no change. From then on no worker that had
+ * the others is given a message, and one connection stands also while there is no work. */
 void scan_client_watch_signatures(struct scan_client *client, void (*changed)(void *argument),
                                   void *argument);
 void scan_client_set_connections(struct scan_client *client, int connections);

@@ -2,7 +2,6 @@
 #include "common/cleanup.h"
 #include "common/json.h"
 #include "scanner/mta/audit_event.h"
-#include "scanner/mta/policy.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -83,62 +82,12 @@ static void a_delivery_tells_its_peer_and_next_attempt(void **state)
     assert_null(json_object_get(value, "port"));
 }
 
-static struct policy_decision decide(const char *result, enum config_action virus,
-                                     enum config_action unscannable)
-{
-    struct scanner_config config = {.malware = {[CONFIG_VERDICT_VIRUS].action = virus,
-                                                [CONFIG_VERDICT_UNSCANNABLE].action = unscannable}};
-    struct policy_decision decision;
-    cleanup_json json_t *value = json_loads(result, 0, NULL);
-    assert_non_null(value);
-    policy_decide(&config, value, &decision);
-    return decision;
-}
-
-static void clean_mail_is_delivered_without_a_policy(void **state)
-{
-    (void)state;
-    struct policy_decision decision =
-        decide("{\"verdict\":\"clean\"}", CONFIG_ACTION_DELETE, CONFIG_ACTION_DELETE);
-    assert_int_equal(decision.action, CONFIG_ACTION_DELIVER);
-    assert_null(decision.policy);
-    assert_string_equal(decision.header, "");
-}
-
-static void a_virus_takes_its_policy_and_a_safe_header(void **state)
-{
-    (void)state;
-    struct policy_decision decision =
-        decide("{\"verdict\":\"virus\",\"threats\":[{\"name\":\"Bad\\r\\nX: y\",\"part\":\"p\"}]}",
-               CONFIG_ACTION_DELIVER, CONFIG_ACTION_DELETE);
-    assert_string_equal(decision.policy, "malware.virus");
-    assert_string_equal(decision.header, "X-Gatehouse-Verdict: virus; Bad??X: y in p\r\n");
-    decision = decide("{\"verdict\":\"virus\"}", CONFIG_ACTION_REJECT, CONFIG_ACTION_DELIVER);
-    assert_int_equal(decision.action, CONFIG_ACTION_REJECT);
-}
-
-static void an_unknown_verdict_is_unscannable_never_clean(void **state)
-{
-    static const char *const results[] = {"{\"verdict\":\"unscannable\",\"reason\":\"limit\"}",
-                                          "{\"verdict\":\"fine\"}", "{\"verdict\":7}", "{}"};
-    (void)state;
-    for (size_t i = 0; i < sizeof(results) / sizeof(results[0]); i++) {
-        struct policy_decision decision =
-            decide(results[i], CONFIG_ACTION_DELIVER, CONFIG_ACTION_DELETE);
-        assert_string_equal(decision.policy, "malware.unscannable");
-        assert_int_equal(decision.action, CONFIG_ACTION_DELETE);
-    }
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hostile_text_becomes_valid_json_on_one_line),
         cmocka_unit_test(very_long_text_is_cut_and_stays_valid),
         cmocka_unit_test(a_delivery_tells_its_peer_and_next_attempt),
-        cmocka_unit_test(clean_mail_is_delivered_without_a_policy),
-        cmocka_unit_test(a_virus_takes_its_policy_and_a_safe_header),
-        cmocka_unit_test(an_unknown_verdict_is_unscannable_never_clean),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
