@@ -101,7 +101,13 @@ static void release_nothing(void *session)
     (void)session;
 }
 
-static const struct http_guard waiting_guard = {refuse_all, release_nothing};
+static bool is_nobody(const struct http_request *request)
+{
+    (void)request;
+    return false;
+}
+
+static const struct http_guard waiting_guard = {refuse_all, release_nothing, is_nobody};
 
 static bool start_waiting(struct control_center *center, struct error *error)
 {

@@ -8,7 +8,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define HTTP_BODY_LIMIT (16u << 20)       /* bytes of a console request's body */
+#define HTTP_BODY_LIMIT (16u << 20)       /* bytes of an upload to the console (HTTP_UPLOAD) */
+#define HTTP_FORM_LIMIT (1u << 20)        /* bytes of any other body of somebody who is signed in */
+#define HTTP_STRANGER_LIMIT (64u << 10)   /* bytes of a body from anybody else */
 #define HTTP_FLEET_BODY_LIMIT (32u << 20) /* bytes of a fleet request's body */
 
 enum http_method { HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_PUT, HTTP_DELETE, HTTP_OTHER };
@@ -104,6 +106,7 @@ typedef void (*http_handler)(struct http_request *request, struct http_response 
 enum http_access {
     HTTP_PUBLIC,        /* anyone */
     HTTP_SIGNED_IN,     /* any administrator whose password needs no change */
+    HTTP_UPLOAD,        /* as HTTP_SIGNED_IN, with a body of up to HTTP_BODY_LIMIT */
     HTTP_PASSWORD_ONLY, /* any administrator, also one who must change the password first */
 };
 
@@ -121,6 +124,9 @@ struct http_guard {
     bool (*check)(struct http_request *request, struct http_response *response,
                   enum http_access access);
     void (*release)(void *session);
+    /* Asked before a body over HTTP_STRANGER_LIMIT is read, when method, path, headers and cookies
+     * are there: what strangers send must not fill the memory. */
+    bool (*is_signed_in)(const struct http_request *request);
 };
 
 /* The routes array ends with a NULL path and must stay valid; the first one that matches serves

@@ -208,7 +208,7 @@ static int add_cookie(struct http_request *request, const char *text, size_t len
     return http_fields_take(&request->cookies, HTTP_FIELD_COUNT_LIMIT, name, value);
 }
 
-static int parse_cookies(struct http_request *request)
+int http_request_read_cookies(struct http_request *request)
 {
     int status = 0;
     for (size_t i = 0; i < request->headers.count && status == 0; i++) {
@@ -237,10 +237,9 @@ static bool has_form(const struct http_request *request)
 int http_request_finish(struct http_request *request)
 {
     const char *type = http_header(request, "Content-Type");
-    int status = parse_cookies(request);
-    if (status == 0 && type && request->body && http_is_multipart(type))
+    if (type && request->body && http_is_multipart(type))
         return http_parse_multipart(request, type);
-    if (status == 0 && has_form(request))
-        status = parse_parameters(&request->form, request->body, request->body_length, TEXT_LINES);
-    return status;
+    if (has_form(request))
+        return parse_parameters(&request->form, request->body, request->body_length, TEXT_LINES);
+    return 0;
 }

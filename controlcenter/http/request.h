@@ -34,8 +34,16 @@ int http_request_add_header(struct http_request *request, const char *name, size
 /* The body's declared size: *length and *present; 400 where it is not a number. */
 int http_request_content_length(const struct http_request *request, size_t *length, bool *present);
 
-/* After the body (request->body, body_length) is there: fills cookies, form and files. */
+/* After the headers, before the body: fills cookies. */
+int http_request_read_cookies(struct http_request *request);
+
+/* After the body (request->body, body_length) is there: fills form and files. */
 int http_request_finish(struct http_request *request);
+
+/* How many bytes the body of this request may have, of at most `most`: by its route and by who sends
+ * it. A router whose guard does not tell takes `most` of all. */
+size_t http_router_body_limit(struct http_router *router, struct http_request *request,
+                              size_t most);
 
 /* Answers with the router's error page and the security headers instead of http_router_serve.
  * `message` may be NULL for the usual one. The page is drawn for an empty request where status is

@@ -271,6 +271,19 @@ static void serve_route(struct http_router *router, struct http_request *request
         route->handler(request, response);
 }
 
+size_t http_router_body_limit(struct http_router *router, struct http_request *request, size_t most)
+{
+    size_t limit = HTTP_STRANGER_LIMIT;
+    if (!router->guard.is_signed_in)
+        return most;
+    request->context = router->context;
+    if (router->guard.is_signed_in(request)) {
+        const struct http_route *route = find_route(router, request);
+        limit = route && route->access == HTTP_UPLOAD ? HTTP_BODY_LIMIT : HTTP_FORM_LIMIT;
+    }
+    return limit < most ? limit : most;
+}
+
 void http_router_serve(struct http_router *router, struct http_request *request,
                        struct http_response *response)
 {

@@ -98,11 +98,13 @@ static void read_peer(struct http_request *request, char **variables)
 }
 
 /* The body: its whole length or none of it. */
-static int read_body(struct http_request *request, FCGX_Stream *in, size_t limit)
+static int read_body(struct http_fastcgi *fastcgi, struct http_request *request, FCGX_Stream *in)
 {
-    size_t length;
+    size_t length, limit = fastcgi->body_limit;
     bool present;
     int status = http_request_content_length(request, &length, &present);
+    if (status == 0 && length > HTTP_STRANGER_LIMIT)
+        limit = http_router_body_limit(fastcgi->router, request, limit);
     if (status == 0 && length > limit)
         status = 413;
     if (status)
@@ -143,7 +145,9 @@ static int read_request(struct http_fastcgi *fastcgi, FCGX_Request *cgi,
         status = read_headers(request, cgi->envp);
     read_peer(request, cgi->envp);
     if (status == 0)
-        status = read_body(request, cgi->in, fastcgi->body_limit);
+        status = http_request_read_cookies(request);
+    if (status == 0)
+        status = read_body(fastcgi, request, cgi->in);
     return status ? status : http_request_finish(request);
 }
 

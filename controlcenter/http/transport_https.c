@@ -28,7 +28,8 @@
 struct http_server {
     struct MHD_Daemon *daemon;
     struct http_router *router;
-    size_t body_limit;
+    size_t body_limit; /* of those who may send the most */
+    bool asks_names;   /* by client certificates */
     int listen_fd;
     unsigned port;
     pthread_mutex_t mutex;
@@ -43,6 +44,7 @@ struct exchange {
     struct buffer body;
     int refusal; /* the status to answer with instead of serving, or 0 */
     bool started;
+    size_t body_limit;
     size_t received;
     int64_t begun_ms;
 };
@@ -174,14 +176,25 @@ static enum MHD_Result send_refusal(struct http_server *server, struct MHD_Conne
     return send_response(connection, exchange, true);
 }
 
+/* Who need not be asked for is not: most bodies are small. */
+static size_t body_limit(struct http_server *server, struct http_request *request, size_t length,
+                         bool present)
+{
+    size_t limit = server->body_limit;
+    bool small = present && length <= HTTP_STRANGER_LIMIT;
+    if (small || (server->asks_names && request->client_name[0] == '\0'))
+        return limit < HTTP_STRANGER_LIMIT ? limit : HTTP_STRANGER_LIMIT;
+    return http_router_body_limit(server->router, request, limit);
+}
+
 /* Everything that can be refused before the body is read. */
 static enum MHD_Result begin(struct http_server *server, struct MHD_Connection *connection,
                              struct exchange *exchange, const char *method, const char *version)
 {
     struct http_request *request = &exchange->request;
     bool old = strcmp(version, MHD_HTTP_VERSION_1_0) == 0;
-    size_t length;
-    bool present;
+    size_t length = 0;
+    bool present = false;
     request->method = http_method_parse(method);
     if (!old && strcmp(version, MHD_HTTP_VERSION_1_1) != 0)
         refuse(exchange, 505);
@@ -195,10 +208,13 @@ static enum MHD_Result begin(struct http_server *server, struct MHD_Connection *
         refuse(exchange, 400);
     if (exchange->refusal == 0)
         refuse(exchange, http_request_content_length(request, &length, &present));
+    if (exchange->refusal == 0)
+        refuse(exchange, http_request_read_cookies(request));
     if (exchange->refusal)
         return send_refusal(server, connection, exchange);
     read_peer(connection, request);
-    if (length <= server->body_limit)
+    exchange->body_limit = body_limit(server, request, length, present);
+    if (length <= exchange->body_limit)
         return MHD_YES;
     refuse(exchange, 413);
     /* A client that waits for 100 Continue, or has far too much to send, is told at once. */
@@ -214,7 +230,7 @@ static enum MHD_Result receive(struct http_server *server, struct exchange *exch
     if (timestamp_monotonic_ms() - exchange->begun_ms > RECEIVE_MS ||
         (exchange->refusal && exchange->received > DRAIN_LIMIT + server->body_limit))
         return MHD_NO;
-    if (exchange->refusal == 0 && exchange->received > server->body_limit)
+    if (exchange->refusal == 0 && exchange->received > exchange->body_limit)
         refuse(exchange, 413);
     if (exchange->refusal)
         buffer_free(&exchange->body);
@@ -332,6 +348,7 @@ struct http_server *http_server_start(const struct http_server_options *options,
     }
     server->router = router;
     server->body_limit = options->body_limit;
+    server->asks_names = options->client_ca != NULL;
     server->listen_fd = http_listen(options->address, options->port, &server->port, error);
     if (server->listen_fd < 0) {
         free_server(server);

@@ -146,7 +146,7 @@ static bool check_session(struct http_request *request, struct http_response *re
     }
     if (!check_secret(request, response, session->account.csrf))
         return false;
-    if (access == HTTP_SIGNED_IN && session->account.must_change_password) {
+    if (access != HTTP_PASSWORD_ONLY && session->account.must_change_password) {
         http_redirect(response, PASSWORD_PATH);
         return false;
     }
@@ -167,4 +167,13 @@ static void release(void *session)
     free(session);
 }
 
-const struct http_guard page_guard = {check, release};
+static bool is_signed_in(const struct http_request *request)
+{
+    bool away;
+    struct page_session *session = find_session(request, &away);
+    if (session)
+        release(session);
+    return session != NULL;
+}
+
+const struct http_guard page_guard = {check, release, is_signed_in};

@@ -63,7 +63,7 @@ const struct http_route page_routes[] = {
 
     {HTTP_GET, "/domains/export", HTTP_SIGNED_IN, page_list_export},
     {HTTP_GET, "/domains/import", HTTP_SIGNED_IN, page_list_import_form},
-    {HTTP_POST, "/domains/import", HTTP_SIGNED_IN, page_list_import},
+    {HTTP_POST, "/domains/import", HTTP_UPLOAD, page_list_import},
     {HTTP_POST, "/domains/import/:draft", HTTP_SIGNED_IN, page_list_import_confirm},
 
     {HTTP_GET, "/aliases", HTTP_SIGNED_IN, page_address_list},
@@ -75,7 +75,7 @@ const struct http_route page_routes[] = {
     {HTTP_POST, "/aliases/remove", HTTP_SIGNED_IN, page_address_remove},
     {HTTP_GET, "/aliases/export", HTTP_SIGNED_IN, page_list_export},
     {HTTP_GET, "/aliases/import", HTTP_SIGNED_IN, page_list_import_form},
-    {HTTP_POST, "/aliases/import", HTTP_SIGNED_IN, page_list_import},
+    {HTTP_POST, "/aliases/import", HTTP_UPLOAD, page_list_import},
     {HTTP_POST, "/aliases/import/:draft", HTTP_SIGNED_IN, page_list_import_confirm},
 
     {HTTP_GET, "/masquerades", HTTP_SIGNED_IN, page_address_list},
@@ -87,7 +87,7 @@ const struct http_route page_routes[] = {
     {HTTP_POST, "/masquerades/remove", HTTP_SIGNED_IN, page_address_remove},
     {HTTP_GET, "/masquerades/export", HTTP_SIGNED_IN, page_list_export},
     {HTTP_GET, "/masquerades/import", HTTP_SIGNED_IN, page_list_import_form},
-    {HTTP_POST, "/masquerades/import", HTTP_SIGNED_IN, page_list_import},
+    {HTTP_POST, "/masquerades/import", HTTP_UPLOAD, page_list_import},
     {HTTP_POST, "/masquerades/import/:draft", HTTP_SIGNED_IN, page_list_import_confirm},
 
     {HTTP_GET, "/hosts", HTTP_SIGNED_IN, page_hosts},
@@ -104,7 +104,7 @@ const struct http_route page_routes[] = {
     {HTTP_GET, "/certificates/new", HTTP_SIGNED_IN, page_certificate_new_form},
     {HTTP_POST, "/certificates/new", HTTP_SIGNED_IN, page_certificate_new},
     {HTTP_GET, "/certificates/import", HTTP_SIGNED_IN, page_certificate_import_form},
-    {HTTP_POST, "/certificates/import", HTTP_SIGNED_IN, page_certificate_import},
+    {HTTP_POST, "/certificates/import", HTTP_UPLOAD, page_certificate_import},
     {HTTP_GET, "/certificates/:id", HTTP_SIGNED_IN, page_certificate},
     {HTTP_POST, "/certificates/:id/answer", HTTP_SIGNED_IN, page_certificate_answer},
     {HTTP_GET, "/certificates/:id/remove", HTTP_SIGNED_IN, page_certificate_remove_form},

@@ -52,6 +52,17 @@ class BadInput(unittest.TestCase):
                                                                        "unscannable": "deliver"})
         self.assertEqual(response.status, 403)
 
+    def test_only_uploads_of_somebody_signed_in_may_be_large(self):
+        stranger = Browser(self.stack.https)
+        for who, path, size, statuses in (
+                (stranger, "/sign-in", 60 << 10, (403,)), (stranger, "/sign-in", 70 << 10, (413,)),
+                (stranger, "/domains/import", 15 << 20, (413,)),
+                (self.browser, "/smtp", 900 << 10, (403,)), (self.browser, "/smtp", 2 << 20, (413,)),
+                (self.browser, "/domains/import", 15 << 20, (403,))):
+            with self.subTest(path=path, size=size, stranger=who is stranger):
+                response, _ = who.request("POST", path, {"rows": "x" * size})
+                self.assertIn(response.status, statuses)
+
     def test_wrong_tokens_enrol_nobody(self):
         good = self.stack.token("mx2.test")
         head, fingerprint, secret = good.split(".")

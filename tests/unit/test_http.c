@@ -60,6 +60,7 @@ static const struct http_route routes[] = {
     {HTTP_DELETE, "/hosts/:id", HTTP_PUBLIC, show_captures},
     {HTTP_GET, "/a/:b/c/:d", HTTP_PUBLIC, show_captures},
     {HTTP_GET, "/private", HTTP_SIGNED_IN, show_captures},
+    {HTTP_POST, "/upload", HTTP_UPLOAD, show_captures},
     {HTTP_GET, "/misbehave", HTTP_PUBLIC, misbehave},
     {HTTP_GET, "/only-status", HTTP_PUBLIC, only_status},
     {HTTP_GET, "/too-much", HTTP_PUBLIC, too_much},
@@ -83,8 +84,16 @@ static void release(void *session)
     releases++;
 }
 
-static const struct http_guard guard = {check, release};
 static char context[] = "context";
+
+static bool is_signed_in(const struct http_request *request)
+{
+    const char *cookie = http_cookie(request, "session");
+    assert_ptr_equal(request->context, context);
+    return cookie && strcmp(cookie, "good") == 0;
+}
+
+static const struct http_guard guard = {check, release, is_signed_in};
 static char folder[] = "/tmp/test-http-XXXXXX";
 
 /* One request through the router, as a transport does it. */
@@ -374,7 +383,7 @@ static void cookies_of_others_do_no_harm(void **state)
         add(&request, "Cookie", "a=1;b=2; bad=%zz; c d=3; =4; e ; nul=%00; f=x=y ;  g=%3B%25; a=9"),
         0);
     assert_int_equal(add(&request, "Cookie", "h=\"q\""), 0);
-    assert_int_equal(http_request_finish(&request), 0);
+    assert_int_equal(http_request_read_cookies(&request), 0);
     assert_string_equal(http_cookie(&request, "a"), "1");
     assert_string_equal(http_cookie(&request, "b"), "2");
     assert_string_equal(http_cookie(&request, "f"), "x=y");
@@ -655,7 +664,7 @@ static void random_requests_are_refused_or_clean(void **state)
         seed = seed * 1664525u + 1013904223u;
         struct http_request request = {0};
         if (http_request_set_target(&request, text) == 0 && add(&request, "Cookie", text) == 0 &&
-            http_request_finish(&request) == 0) {
+            http_request_read_cookies(&request) == 0) {
             served++;
             for (const char *at = request.path; *at; at++)
                 assert_false((unsigned char)*at < 0x20 || *at == 0x7f);
@@ -665,6 +674,31 @@ static void random_requests_are_refused_or_clean(void **state)
         http_request_clear(&request);
     }
     assert_true(served > 500);
+}
+
+static void bodies_are_as_large_as_who_sends_them_and_where_allow(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *cookie, *path;
+        size_t most, limit;
+    } cases[] = {{NULL, "/upload", SIZE_MAX, HTTP_STRANGER_LIMIT},
+                 {"session=bad", "/upload", SIZE_MAX, HTTP_STRANGER_LIMIT},
+                 {"session=good", "/upload", SIZE_MAX, HTTP_BODY_LIMIT},
+                 {"session=good", "/upload", 100, 100},
+                 {"session=good", "/hosts/1", SIZE_MAX, HTTP_FORM_LIMIT},
+                 {"session=good", "/nothing", SIZE_MAX, HTTP_FORM_LIMIT}};
+    struct http_router *router = new_router();
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct http_request request = {.method = HTTP_POST};
+        assert_int_equal(http_request_set_target(&request, cases[i].path), 0);
+        if (cases[i].cookie)
+            assert_int_equal(add(&request, "Cookie", cases[i].cookie), 0);
+        assert_int_equal(http_request_read_cookies(&request), 0);
+        assert_int_equal(http_router_body_limit(router, &request, cases[i].most), cases[i].limit);
+        http_request_clear(&request);
+    }
+    http_router_free(router);
 }
 
 static int prepare(void **state)
@@ -733,6 +767,7 @@ int main(void)
         cmocka_unit_test(tables_that_cannot_work_are_refused),
         cmocka_unit_test(json_goes_into_the_body),
         cmocka_unit_test(random_requests_are_refused_or_clean),
+        cmocka_unit_test(bodies_are_as_large_as_who_sends_them_and_where_allow),
     };
     return cmocka_run_group_tests(tests, prepare, tidy);
 }

@@ -69,6 +69,7 @@ static void upload(struct console *console, const char *path, const char *fields
     buffer_add_text(&body, "\r\n--xYz--\r\n");
     console->request.body_length = body.length;
     console->request.body = buffer_take(&body);
+    assert_int_equal(http_request_read_cookies(&console->request), 0);
     assert_int_equal(http_request_finish(&console->request), 0);
     http_router_serve(console->router, &console->request, &console->response);
     keep_csrf(console);

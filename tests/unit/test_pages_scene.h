@@ -172,6 +172,7 @@ static inline void ask(struct console *console, const char *method, const char *
         console->request.body = strdup(body);
         console->request.body_length = strlen(body);
     }
+    assert_int_equal(http_request_read_cookies(&console->request), 0);
     assert_int_equal(http_request_finish(&console->request), 0);
     http_router_serve(console->router, &console->request, &console->response);
     keep_cookies(console);

@@ -229,6 +229,7 @@ static void post_file(struct console *console, const char *target, const char *f
     add_header(console, "Content-Type", "multipart/form-data; boundary=X");
     console->request.body_length = body.length;
     console->request.body = buffer_take(&body);
+    assert_int_equal(http_request_read_cookies(&console->request), 0);
     assert_int_equal(http_request_finish(&console->request), 0);
     http_router_serve(console->router, &console->request, &console->response);
     keep_cookies(console);
