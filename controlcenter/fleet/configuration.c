@@ -88,7 +88,7 @@ static json_t *read_shared(struct fleet *fleet, struct error *error)
         return NULL;
     }
     if (!read_settings(fleet, shared, error) || !fleet_read_directory(fleet, shared, error) ||
-        !read_lists(fleet, shared, error))
+        !fleet_read_signatures(fleet, shared, error) || !read_lists(fleet, shared, error))
         return NULL;
     return json_incref(shared);
 }
@@ -188,6 +188,7 @@ static json_t *document_json(const struct document *document)
         set_optional(value, "default_route", json_object_get(shared, "default_route")) != 0 ||
         set_optional(value, "engine", json_object_get(shared, "engine")) != 0 ||
         set_optional(value, "directory", json_object_get(shared, "directory")) != 0 ||
+        set_optional(value, "signatures", json_object_get(shared, "signatures")) != 0 ||
         set_optional(value, "bounce_protection", json_object_get(shared, "bounce_protection")) !=
             0 ||
         (malware &&
@@ -298,7 +299,7 @@ static bool check(struct fleet *fleet, const json_t *shared, const char *host_na
     return text != NULL;
 }
 
-static bool check_default(struct fleet *fleet, const json_t *shared, struct error *error)
+bool fleet_check_shared(struct fleet *fleet, const json_t *shared, struct error *error)
 {
     cleanup_json json_t *smtp = fleet_smtp_settings(NULL, NULL, error);
     return smtp && check(fleet, shared, "candidate.invalid", smtp, error);
@@ -329,7 +330,7 @@ bool fleet_check_setting(struct fleet *fleet, const char *key, const json_t *val
         cleanup_json json_t *shared = json_pack("{s:O}", shared_settings[i].member, value);
         if (!shared)
             return out_of_memory(error);
-        return check_default(fleet, shared, error) &&
+        return fleet_check_shared(fleet, shared, error) &&
                (strcmp(key, "smtp.common") != 0 || check_every_scanner(fleet, shared, error));
     }
     return error_set(error, ERROR_INVALID, key, "is not a setting of scanners");

@@ -18,6 +18,7 @@
 #define FLEET_TOKEN_SECONDS 86400    /* how long a token may be used */
 #define FLEET_EVENT_BATCH_LIMIT 5000 /* most events of one request */
 #define FLEET_WAIT_LIMIT_SECONDS 60  /* longest wait that a poll may ask for */
+#define FLEET_SILENT_MS 90000        /* a scanner that has not polled for so long is away */
 
 struct fleet;
 
@@ -80,12 +81,32 @@ bool fleet_check_directory(struct fleet *fleet, const struct fleet_directory_can
 struct scanner_config *fleet_try_directory(struct fleet *fleet,
                                            const struct fleet_directory_candidate *candidate,
                                            size_t *index, struct error *error);
+/* How freshclam is run (`signatures.update` of the document), but for the password of the proxy,
+ * which is {"password":S} in a setting of its own. */
+#define FLEET_SIGNATURE_UPDATE "signatures.update"
+#define FLEET_SIGNATURE_PROXY_SECRET "secret.signatures_proxy"
+bool fleet_check_signature_update(struct fleet *fleet, const json_t *update, struct error *error);
+
+struct fleet_signature_trial {
+    char host[256];     /* of the scanner that tried */
+    int64_t signatures; /* in the file */
+    bool refused;
+    char file[128]; /* which is refused; "": all together */
+    int line;       /* 0: unknown */
+    char reason[512];
+};
+/* Has a scanner that is connected try the file beside the others that are enabled.
+ * ERROR_UNAVAILABLE with the reason where none answers. */
+bool fleet_try_signatures(struct fleet *fleet, const char *name, const char *text,
+                          struct fleet_signature_trial *trial, struct error *error);
+
 /* A scanner's own settings, merged over "smtp.common". */
 bool fleet_check_smtp(struct fleet *fleet, const json_t *smtp, struct error *error);
 
 /* Asks a process of a scanner and waits for its answer, up to `wait_ms`; any Control Center on the
  * database may be the one that the scanner is connected to. `target` is the process whose socket
- * gets `request` (docs/architecture.md): "mta", "engine-control", "supervisor" or "directory".
+ * gets `request` (docs/architecture.md): "mta", "engine-control", "supervisor", "directory" or
+ * "agent".
  * Returns the reply (the caller owns it), or NULL: ERROR_NOT_FOUND where there is no such scanner,
  * ERROR_TIMEOUT where no answer came in time (it may still be carried out), ERROR_INVALID with the
  * reason where the process refused ({"ok":false}). */

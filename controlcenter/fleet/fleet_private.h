@@ -59,6 +59,11 @@ bool fleet_check_lists(const char *lists, struct error *error);
 /* Sets the member "directory" of what documents have in common, where there is anything in it. */
 bool fleet_read_directory(struct fleet *fleet, json_t *shared, struct error *error);
 
+/* Sets the member "signatures" of what documents have in common. */
+bool fleet_read_signatures(struct fleet *fleet, json_t *shared, struct error *error);
+/* Whether a new scanner would take a document with those members in common. */
+bool fleet_check_shared(struct fleet *fleet, const json_t *shared, struct error *error);
+
 /* Finds the scanner of the request's client certificate. False after it has answered: 403 without a
  * certificate or for a scanner that was removed, 503 while the database is away. Clear the scanner
  * with store_scanner_clear. */

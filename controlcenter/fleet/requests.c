@@ -21,7 +21,8 @@
 
 static bool is_target(const char *target)
 {
-    static const char *const targets[] = {"mta", "engine-control", "supervisor", "directory"};
+    static const char *const targets[] = {"mta", "engine-control", "supervisor", "directory",
+                                          "agent"};
     for (size_t i = 0; i < sizeof(targets) / sizeof(targets[0]); i++)
         if (strcmp(target, targets[i]) == 0)
             return true;

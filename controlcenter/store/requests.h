@@ -9,7 +9,7 @@
 #include "controlcenter/store/store.h"
 
 #define STORE_REQUESTS_MOST 64           /* unanswered ones of one scanner */
-#define STORE_REQUEST_LIMIT (256u << 10) /* bytes of a request's JSON text */
+#define STORE_REQUEST_LIMIT (16u << 20)  /* bytes of a request's JSON text: custom signatures */
 #define STORE_REPLY_LIMIT (4u << 20)     /* bytes of a reply's JSON text */
 #define STORE_REQUEST_TARGET_SIZE 33     /* of a target's name with its NUL */
 

@@ -334,6 +334,35 @@ bool store_directory_user_enable(struct store *store, const char *name, bool ena
 bool store_directory_user_remove(struct store *store, const char *name, const char *administrator,
                                  struct error *error);
 
+/* --- signatures.c: custom signatures, files in the formats of libclamav --- */
+struct store_signature_file {
+    int64_t id;
+    char name[65];
+    int64_t size; /* bytes */
+    int64_t signatures;
+    bool is_enabled;
+    char changed_by[65];
+    int64_t changed_at;
+    char *text; /* "" in a list that is not for scanners */
+};
+/* Ordered by name. `for_scanners`: with their text, and only those that are enabled. */
+bool store_signature_list(struct store *store, bool for_scanners,
+                          struct store_signature_file **files, size_t *count, struct error *error);
+void store_signature_list_free(struct store_signature_file *files, size_t count);
+/* Without its text (NULL). */
+bool store_signature_get(struct store *store, int64_t id, struct store_signature_file *file,
+                         struct error *error);
+/* The caller frees it. */
+char *store_signature_text(struct store *store, int64_t id, struct error *error);
+/* Adds it (name, text, signatures count), enabled, or puts it in the place of the one of that name.
+ * ERROR_LIMIT: too many files, or too many bytes in all (common/config_model.h). */
+bool store_signature_put(struct store *store, const struct store_signature_file *file,
+                         const char *administrator, struct error *error);
+bool store_signature_enable(struct store *store, int64_t id, bool enable,
+                            const char *administrator, struct error *error);
+bool store_signature_remove(struct store *store, int64_t id, const char *administrator,
+                            struct error *error);
+
 /* --- log.c: the administrators' log --- */
 bool store_log_add(struct store *store, const char *administrator, const char *peer,
                    const char *action, const json_t *detail, struct error *error);

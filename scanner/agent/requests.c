@@ -15,26 +15,29 @@
 #define WAIT_SECONDS 25
 #define POST_SECONDS (WAIT_SECONDS + 30)
 #define PROCESS_MS 10000         /* in which a process has to answer */
+#define TRY_MS 30000             /* or to try signatures */
 #define REPLY_LIMIT (4u << 20)   /* bytes of a reply that are returned */
 #define REQUESTS_MOST 64         /* of one answer of the Control Center */
 #define UNKNOWN_ADDRESS_MS 60000 /* between attempts at a Control Center that is too old */
 
 struct operation {
     const char *target, *socket, *op;
+    int wait_ms;
 };
 
 static const struct operation operations[] = {
-    {"mta", NODE_MTA_SOCKET, "status"},
-    {"mta", NODE_MTA_SOCKET, "queue_list"},
-    {"mta", NODE_MTA_SOCKET, "queue_message"},
-    {"mta", NODE_MTA_SOCKET, "queue_act"},
-    {"mta", NODE_MTA_SOCKET, "queue_job"},
-    {"supervisor", NODE_SUPERVISOR_SOCKET, "status"},
-    {"supervisor", NODE_SUPERVISOR_SOCKET, "start"},
-    {"supervisor", NODE_SUPERVISOR_SOCKET, "stop"},
-    {"supervisor", NODE_SUPERVISOR_SOCKET, "restart"},
-    {"engine-control", NODE_ENGINE_SOCKET, "status"},
-    {"engine-control", NODE_ENGINE_SOCKET, "reload"},
+    {"mta", NODE_MTA_SOCKET, "status", PROCESS_MS},
+    {"mta", NODE_MTA_SOCKET, "queue_list", PROCESS_MS},
+    {"mta", NODE_MTA_SOCKET, "queue_message", PROCESS_MS},
+    {"mta", NODE_MTA_SOCKET, "queue_act", PROCESS_MS},
+    {"mta", NODE_MTA_SOCKET, "queue_job", PROCESS_MS},
+    {"supervisor", NODE_SUPERVISOR_SOCKET, "status", PROCESS_MS},
+    {"supervisor", NODE_SUPERVISOR_SOCKET, "start", PROCESS_MS},
+    {"supervisor", NODE_SUPERVISOR_SOCKET, "stop", PROCESS_MS},
+    {"supervisor", NODE_SUPERVISOR_SOCKET, "restart", PROCESS_MS},
+    {"engine-control", NODE_ENGINE_SOCKET, "status", PROCESS_MS},
+    {"engine-control", NODE_ENGINE_SOCKET, "reload", PROCESS_MS},
+    {"engine-control", NODE_ENGINE_SOCKET, "try_signatures", TRY_MS},
 };
 
 struct requester {
@@ -59,12 +62,12 @@ static json_t *refuse(const struct error *error)
     return refusal(error_text(error, text, sizeof(text)));
 }
 
-static json_t *exchange(const char *path, const json_t *request, struct error *error)
+static json_t *exchange(const char *path, const json_t *request, int wait_ms, struct error *error)
 {
     cleanup_fd int fd = ipc_connect(path, SOCK_STREAM, error);
     if (fd < 0 || !ipc_send(fd, request, PROCESS_MS, error))
         return NULL;
-    return ipc_receive(fd, PROCESS_MS, error);
+    return ipc_receive(fd, wait_ms, error);
 }
 
 static const struct operation *find_operation(const char *target, const char *op)
@@ -85,7 +88,7 @@ json_t *requests_pass_on(const char *state, const char *target, const json_t *re
         return refusal("the scanner's agent does not pass this operation on");
     if (!file_join(path, sizeof(path), state, operation->socket, &error))
         return refuse(&error);
-    json_t *reply = exchange(path, request, &error);
+    json_t *reply = exchange(path, request, operation->wait_ms, &error);
     if (!reply)
         return refuse(&error);
     if (json_dumpb(reply, NULL, 0, JSON_COMPACT) <= REPLY_LIMIT)
