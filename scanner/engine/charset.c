@@ -1,5 +1,6 @@
 #include "scanner/engine/charset.h"
 
+#include <errno.h>
 #include <glib.h>
 #include <iconv.h>
 #include <stdbool.h>
@@ -7,6 +8,7 @@
 
 #define DECLARED_LIMIT 40
 #define GUESS_LIMIT 4096 /* bytes that are enough to tell a charset */
+#define TOLERATED 20     /* one byte of so many may be broken in a declared charset */
 
 static const char *const preloaded[] = {
     "ISO-2022-JP",  "ISO-2022-JP-2", "ISO-2022-JP-3", "SHIFT_JIS",    "CP932",
@@ -140,9 +142,9 @@ static bool read_escape(const char *text, size_t length, size_t *i, enum japanes
 
 /* ISO-2022-JP as EUC, whose converter knows the characters that vendors added (numbers in circles,
  * company signs), which mail is full of and the converter of ISO-2022-JP refuses. */
-static char *convert_japanese_vendor(const char *text, size_t length)
+static GString *japanese_as_euc(const char *text, size_t length)
 {
-    g_autoptr(GString) euc = g_string_sized_new(length);
+    GString *euc = g_string_sized_new(length);
     enum japanese_set set = SET_ASCII;
     for (size_t i = 0; i < length;) {
         if (read_escape(text, length, &i, &set))
@@ -153,6 +155,12 @@ static char *convert_japanese_vendor(const char *text, size_t length)
                           set == SET_ASCII || text[i] <= ' ' ? text[i] : (char)(text[i] | 0x80));
         i++;
     }
+    return euc;
+}
+
+static char *convert_japanese_vendor(const char *text, size_t length)
+{
+    g_autoptr(GString) euc = japanese_as_euc(text, length);
     return convert(euc->str, euc->len, "EUC-JP-MS");
 }
 
@@ -273,4 +281,57 @@ char *charset_decode(const char *text, size_t length, const char *declared)
     if (!converted)
         converted = convert_declared(text, length, declared);
     return converted ? converted : charset_to_utf8(text, length, NULL);
+}
+
+/* --- text with some broken bytes --- */
+
+/* Bytes that do not fit become U+FFFD; NULL where they are more than one in TOLERATED. */
+static char *convert_tolerantly(const char *text, size_t length, const char *charset)
+{
+    iconv_t converter = iconv_open("UTF-8", charset);
+    if (converter == (iconv_t)-1)
+        return NULL;
+    GString *out = g_string_sized_new(length);
+    char *from = (char *)text;
+    size_t left = length, broken = 0;
+    while (left > 0) {
+        char block[4096], *to = block;
+        size_t room = sizeof(block);
+        size_t code = iconv(converter, &from, &left, &to, &room);
+        g_string_append_len(out, block, to - block);
+        if (code != (size_t)-1 || errno == E2BIG)
+            continue;
+        g_string_append(out, "\xef\xbf\xbd");
+        broken++;
+        from++;
+        left--;
+    }
+    iconv_close(converter);
+    bool good = broken <= length / TOLERATED + 1 && g_utf8_validate(out->str, -1, NULL);
+    return g_string_free(out, !good);
+}
+
+static char *convert_broken(const char *text, size_t length, const char *declared)
+{
+    if (has_japanese_escape(text, length)) {
+        g_autoptr(GString) euc = japanese_as_euc(text, length);
+        return convert_tolerantly(euc->str, euc->len, "EUC-JP-MS");
+    }
+    return declared && name_is_plain(declared)
+               ? convert_tolerantly(text, length, meant_charset(declared))
+               : NULL;
+}
+
+char *charset_to_text(const char *text, size_t length, const char *declared)
+{
+    bool valid = g_utf8_validate(text, (gssize)length, NULL);
+    bool japanese = has_japanese_escape(text, length);
+    char *converted = japanese ? convert_japanese(text, length) : NULL;
+    if (!converted && valid && !japanese)
+        return g_strndup(text, length);
+    if (!converted && !japanese)
+        converted = convert_declared(text, length, declared);
+    if (!converted)
+        converted = convert_broken(text, length, declared);
+    return converted ? converted : charset_to_utf8(text, length, declared);
 }

@@ -20,4 +20,8 @@ char *charset_to_utf8(const char *text, size_t length, const char *declared);
  * before everything else. */
 char *charset_decode(const char *text, size_t length, const char *declared);
 
+/* The same for running text, where a few broken bytes must not make a guess of the whole: where the
+ * declared charset (or ISO-2022-JP by its escapes) fits all but some, those become U+FFFD. */
+char *charset_to_text(const char *text, size_t length, const char *declared);
+
 #endif
