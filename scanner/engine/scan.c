@@ -248,6 +248,17 @@ static void set_reason(struct scan *scan, const char *text)
         malware_set_reason(&scan->result, text);
 }
 
+/* Says which limit of the configuration was hit, and where; that goes before what libclamav says of
+ * limits of its own, which knows no paths. */
+static void tell_limit(struct scan *scan)
+{
+    char text[TREE_PATH_SIZE + 200];
+    tree_limit_text(scan->tree, text, sizeof(text));
+    if (*text && g_str_has_prefix(scan->result.reason, MALWARE_LIMIT_PREFIX))
+        malware_set_reason(&scan->result, text);
+    set_reason(scan, text);
+}
+
 /* What could not be opened to its end has not been looked at. */
 static void tell_damage(struct scan *scan)
 {
@@ -265,7 +276,6 @@ static void tell_damage(struct scan *scan)
 static void look_into(struct scan *scan)
 {
     const struct config_engine_limits *limits = &scan->settings->limits;
-    char text[TREE_PATH_SIZE + 200];
     struct tree_limits of_tree = {.depth = limits->depth,
                                   .parts = (size_t)limits->parts,
                                   .unpacked_bytes = (uint64_t)limits->unpacked_megabytes << 20,
@@ -278,7 +288,7 @@ static void look_into(struct scan *scan)
     }
     scan_members(scan);
     suspicious_look(scan->tree, &scan->result);
-    set_reason(scan, tree_limit_text(scan->tree, text, sizeof(text)));
+    tell_limit(scan);
     tell_damage(scan);
 }
 

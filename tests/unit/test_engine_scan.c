@@ -241,7 +241,9 @@ static void a_reached_limit_is_unscannable_and_named(void **state)
     GString *message = with_attachment(top, "deep.zip", data->str, data->len);
     json_t *result = scan(message);
     assert_string_equal(test_text(result, "verdict"), "unscannable");
-    assert_string_equal(test_text(result, "reason"), "Heuristics.Limits.Exceeded.MaxRecursion");
+    const char *reason = test_text(result, "reason");
+    if (!g_str_has_prefix(reason, "too many containers in each other (deep.zip/a.zip/a.zip"))
+        fail_msg("the reason is: %s", reason);
     json_decref(result);
     g_string_free(message, TRUE);
     g_string_free(data, TRUE);
