@@ -27,6 +27,16 @@ void page_queue_confirm(struct http_request *request, struct http_response *resp
 void page_queue_act(struct http_request *request, struct http_response *response);
 void page_queue_progress(struct http_request *request, struct http_response *response);
 
+/* signatures.c, signature_updates.c, signature_settings.c */
+void page_signatures(struct http_request *request, struct http_response *response);
+void page_signature_upload(struct http_request *request, struct http_response *response);
+void page_signature_switch(struct http_request *request, struct http_response *response);
+void page_signature_remove_form(struct http_request *request, struct http_response *response);
+void page_signature_remove(struct http_request *request, struct http_response *response);
+void page_signature_update_now(struct http_request *request, struct http_response *response);
+void page_signature_settings_form(struct http_request *request, struct http_response *response);
+void page_signature_settings(struct http_request *request, struct http_response *response);
+
 /* directory.c, directory_edit.c, directory_users.c */
 void page_directory(struct http_request *request, struct http_response *response);
 void page_directory_move(struct http_request *request, struct http_response *response);

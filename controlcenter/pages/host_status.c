@@ -1,5 +1,6 @@
 #include "controlcenter/pages/host_status.h"
 #include "controlcenter/pages/host_flow.h"
+#include "controlcenter/pages/signature_updates.h"
 
 #include "common/timestamp.h"
 #include "common/utf8.h"
@@ -350,4 +351,5 @@ void host_put(struct page *page, json_t *row, const struct store_scanner *scanne
     put_events(page, row, status);
     put_services(page, row, status);
     put_directory(page, row, member(status, "directory"));
+    signature_update_put(page, row, member(status, "updates"));
 }

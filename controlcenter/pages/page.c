@@ -18,6 +18,7 @@ static const struct {
     {"audit", "status"},
     {"malware_policy", "malware"},
     {"malware_limits", "malware"},
+    {"malware_signatures", "malware"},
     {"domains", "protocols"},
     {"aliases", "protocols"},
     {"masquerades", "protocols"},

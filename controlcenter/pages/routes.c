@@ -24,6 +24,15 @@ const struct http_route page_routes[] = {
     {HTTP_GET, "/malware/limits", HTTP_SIGNED_IN, page_malware_limits_form},
     {HTTP_POST, "/malware/limits", HTTP_SIGNED_IN, page_malware_limits},
 
+    {HTTP_GET, "/malware/signatures", HTTP_SIGNED_IN, page_signatures},
+    {HTTP_POST, "/malware/signatures", HTTP_UPLOAD, page_signature_upload},
+    {HTTP_GET, "/malware/signatures/updates", HTTP_SIGNED_IN, page_signature_settings_form},
+    {HTTP_POST, "/malware/signatures/updates", HTTP_SIGNED_IN, page_signature_settings},
+    {HTTP_POST, "/malware/signatures/updates/:host", HTTP_SIGNED_IN, page_signature_update_now},
+    {HTTP_POST, "/malware/signatures/:id", HTTP_SIGNED_IN, page_signature_switch},
+    {HTTP_GET, "/malware/signatures/:id/remove", HTTP_SIGNED_IN, page_signature_remove_form},
+    {HTTP_POST, "/malware/signatures/:id/remove", HTTP_SIGNED_IN, page_signature_remove},
+
     {HTTP_GET, "/domains", HTTP_SIGNED_IN, page_domains},
     {HTTP_GET, "/domains/new", HTTP_SIGNED_IN, page_domain_new_form},
     {HTTP_POST, "/domains/new", HTTP_SIGNED_IN, page_domain_new},
