@@ -189,7 +189,7 @@ static int likelihood(gunichar c, bool in_word)
     if (within(c, 0x3041, 0x30fe)) /* kana */
         return 6;
     if (within(c, 0x4e00, 0x9fff) || within(c, 0xac00, 0xd7a3)) /* ideographs, Hangul */
-        return 4;
+        return in_word ? 2 : 4;
     if (within(c, 0x3000, 0x303f) || within(c, 0xff01, 0xff5e)) /* CJK punctuation, full width */
         return 3;
     if (within(c, 0xff61, 0xff9f)) /* half-width kana: what other charsets look like in CP932 */

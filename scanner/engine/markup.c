@@ -200,7 +200,7 @@ static bool begins_markup(const struct markup *markup, const char *at)
     if (length < 2)
         return false;
     if (at[1] == '/')
-        return length > 2 && begins_name(at[2], markup->html);
+        return length > 2;
     return at[1] == '!' || at[1] == '?' || begins_name(at[1], markup->html);
 }
 
@@ -236,8 +236,9 @@ enum markup_kind markup_next(struct markup *markup)
             return give_text(markup, text_end(markup), false);
         if (begins_cdata(markup))
             return read_cdata(markup);
-        if (markup->at[1] != '!' && markup->at[1] != '?')
-            return read_tag(markup, markup->at[1] == '/');
+        bool closing = markup->at[1] == '/';
+        if (begins_name(markup->at[closing ? 2 : 1], markup->html))
+            return read_tag(markup, closing);
         markup->at = declaration_end(markup);
     }
     return MARKUP_END;

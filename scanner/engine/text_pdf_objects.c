@@ -8,6 +8,8 @@
 
 #define BLOCK (64u << 10)
 #define FILTER_LIMIT 8
+#define TRAILER_LIMIT 500
+#define TRAILER_LOOK (64 << 10) /* bytes of one */
 
 /* --- tokens --- */
 
@@ -364,7 +366,7 @@ bool pdf_unpack(struct pdf *pdf, const struct pdf_object *object, char **out, si
 struct finder {
     struct pdf *pdf;
     const char *at, *begin, *end;
-    const char *next_end; /* of the object: the first "endobj" behind the place last asked for */
+    const char *next_end; /* what object_end found last */
     size_t capacity;
 };
 
@@ -399,12 +401,20 @@ static long number_before(const char *begin, const char *at)
     return pdf_integer((struct pdf_span){digits[1], digits[1] + 10});
 }
 
+/* Where the object whose value begins at `from` ends at the latest: at "endobj" or the next
+ * object's beginning, so that no dictionary without an end swallows what follows it. */
 static const char *object_end(struct finder *finder, const char *from)
 {
-    if (!finder->next_end || finder->next_end < from) {
-        const char *end = memmem(from, (size_t)(finder->end - from), "endobj", 6);
-        finder->next_end = end ? end : finder->end;
+    const char *at = from;
+    if (finder->next_end && finder->next_end >= from)
+        return finder->next_end;
+    while ((at = memmem(at, (size_t)(finder->end - at), "obj", 3))) {
+        bool ends = at - from >= 3 && memcmp(at - 3, "end", 3) == 0;
+        if (ends || number_before(from, at) >= 0)
+            break;
+        at += 3;
     }
+    finder->next_end = at ? at : finder->end;
     return finder->next_end;
 }
 
@@ -434,13 +444,9 @@ static struct pdf_span read_stream(const struct finder *finder, struct pdf_span 
 /* Reads the object behind "obj" at finder->at. */
 static void read_object(struct finder *finder, long number)
 {
-    struct pdf_span rest = {finder->at, finder->end}, value, word;
+    struct pdf_span rest = {finder->at, object_end(finder, finder->at)}, value, word;
     if (!pdf_next(&rest, &value))
         return;
-    if (value.end == finder->end) {
-        value.end = object_end(finder, value.at);
-        rest.at = value.at;
-    }
     struct pdf_object *object = add_object(finder->pdf, &finder->capacity);
     if (!object)
         return;
@@ -547,11 +553,9 @@ static bool is_encrypted(const struct pdf *pdf, const char *data, size_t length)
     for (size_t i = 0; i < pdf->count; i++)
         if (pdf->objects[i].stream.at && raw_value(pdf->objects[i].value, "/Encrypt", &value))
             return true;
-    while ((at = memmem(at, (size_t)(end - at), "trailer", 7))) {
-        struct pdf_span rest = {at + 7, end}, dictionary;
+    for (int i = 0; i < TRAILER_LIMIT && (at = memmem(at, (size_t)(end - at), "trailer", 7)); i++) {
         at += 7;
-        if (!text_goes_on(pdf->text))
-            return false;
+        struct pdf_span rest = {at, end - at > TRAILER_LOOK ? at + TRAILER_LOOK : end}, dictionary;
         if (pdf_next(&rest, &dictionary) && raw_value(dictionary, "/Encrypt", &value))
             return true;
     }

@@ -51,8 +51,8 @@ static bool add_line(struct text *text, const char *line, size_t length, struct 
         text_add(text, "\n", 1);
     *depth = quoted;
     size_t stuffed = flow.flowed && quoted < length && line[quoted] == ' ' ? quoted + 1 : quoted;
-    if (skip < quoted)
-        text_add(text, line, quoted);
+    if (quoted > 0 && skip < quoted)
+        text_add(text, line, stuffed);
     line += stuffed;
     length -= stuffed;
     bool signature = length == 3 && memcmp(line, "-- ", 3) == 0;

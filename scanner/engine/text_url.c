@@ -22,6 +22,22 @@ static bool ends_url(unsigned char c, bool in_host)
     return c <= ' ' || c == 0x7f || strchr("<>\"{}|\\^`", c) || (c >= 0x80 && !in_host);
 }
 
+static long count(const char *text, size_t length, char c)
+{
+    long found = 0;
+    for (size_t i = 0; i < length; i++)
+        found += text[i] == c;
+    return found;
+}
+
+/* A bracket that closes one before the address. */
+static bool ends_bracket(const char *at, size_t length)
+{
+    char closing = at[length - 1];
+    return (closing == ')' && count(at, length, ')') > count(at, length, '(')) ||
+           (closing == ']' && count(at, length, ']') > count(at, length, '['));
+}
+
 static size_t url_length(const char *at, size_t length, size_t begin)
 {
     size_t end = begin;
@@ -31,10 +47,7 @@ static size_t url_length(const char *at, size_t length, size_t begin)
             in_host = false;
         end++;
     }
-    while (end > begin && strchr(".,;:!?'*_", at[end - 1]))
-        end--;
-    if (end > begin && strchr(")]", at[end - 1]) &&
-        !memchr(at, at[end - 1] == ')' ? '(' : '[', end))
+    while (end > begin && (strchr(".,;:!?'*_", at[end - 1]) || ends_bracket(at, end)))
         end--;
     return end > begin ? end : 0;
 }

@@ -1,0 +1,8 @@
+/* PDF: its text stays UTF-8 and within its limits, in time. */
+#include "fuzz_text.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    fuzz_text(data, size, "application/pdf", false);
+    return 0;
+}
