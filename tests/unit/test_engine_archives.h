@@ -2,11 +2,31 @@
 #ifndef GATEHOUSE_TESTS_UNIT_TEST_ENGINE_ARCHIVES_H
 #define GATEHOUSE_TESTS_UNIT_TEST_ENGINE_ARCHIVES_H
 
+#include "scanner/engine/type.h"
+
 #include <archive.h>
 #include <archive_entry.h>
-#include <glib.h>
+#include <gmime/gmime.h>
+#include <locale.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* --- the libraries, as the engine sets them up: group setup and teardown --- */
+
+__attribute__((unused)) static int load_types(void **state)
+{
+    (void)state;
+    g_mime_init();
+    setlocale(LC_CTYPE, "C.UTF-8");
+    return type_preload(NULL) ? 0 : -1;
+}
+
+__attribute__((unused)) static int release_types(void **state)
+{
+    (void)state;
+    type_release();
+    return 0;
+}
 
 /* --- making archives --- */
 
@@ -82,6 +102,27 @@ __attribute__((unused)) static struct bytes zip_of(const char *name, struct byte
 {
     return pack_one(archive_write_set_format_zip, NULL, name, content);
 }
+
+/* What libarchive both writes and reads, with the usual name of such a file. */
+__attribute__((unused)) static const struct {
+    const char *name;
+    writer format, filter;
+} archive_formats[] = {
+    {"a.zip", archive_write_set_format_zip, NULL},
+    {"a.7z", archive_write_set_format_7zip, NULL},
+    {"a.tar", archive_write_set_format_ustar, NULL},
+    {"a.tar.gz", archive_write_set_format_pax, archive_write_add_filter_gzip},
+    {"a.tar.bz2", archive_write_set_format_pax, archive_write_add_filter_bzip2},
+    {"a.tar.xz", archive_write_set_format_pax, archive_write_add_filter_xz},
+    {"a.tar.zst", archive_write_set_format_pax, archive_write_add_filter_zstd},
+    {"a.tar.lzma", archive_write_set_format_pax, archive_write_add_filter_lzma},
+    {"a.tar.lz", archive_write_set_format_pax, archive_write_add_filter_lzip},
+    {"a.tar.Z", archive_write_set_format_pax, archive_write_add_filter_compress},
+    {"a.cpio", archive_write_set_format_cpio_newc, NULL},
+    {"a.ar", archive_write_set_format_ar_svr4, NULL},
+    {"a.xar", archive_write_set_format_xar, NULL},
+    {"a.iso", archive_write_set_format_iso9660, NULL},
+};
 
 /* --- making messages --- */
 

@@ -6,30 +6,9 @@
 
 #include <cmocka.h>
 
-#include <locale.h>
-
 #include "test_engine_archives.h"
 
 static struct test_engine engine;
-
-static const struct {
-    const char *name;
-    writer format, filter;
-} formats[] = {
-    {"a.zip", archive_write_set_format_zip, NULL},
-    {"a.7z", archive_write_set_format_7zip, NULL},
-    {"a.tar", archive_write_set_format_ustar, NULL},
-    {"a.tar.gz", archive_write_set_format_pax, archive_write_add_filter_gzip},
-    {"a.tar.bz2", archive_write_set_format_pax, archive_write_add_filter_bzip2},
-    {"a.tar.xz", archive_write_set_format_pax, archive_write_add_filter_xz},
-    {"a.tar.zst", archive_write_set_format_pax, archive_write_add_filter_zstd},
-    {"a.tar.lzma", archive_write_set_format_pax, archive_write_add_filter_lzma},
-    {"a.tar.lz", archive_write_set_format_pax, archive_write_add_filter_lzip},
-    {"a.tar.Z", archive_write_set_format_pax, archive_write_add_filter_compress},
-    {"a.iso", archive_write_set_format_iso9660, NULL},
-    {"a.cpio", archive_write_set_format_cpio_newc, NULL},
-    {"a.ar", archive_write_set_format_ar_svr4, NULL},
-};
 
 /* Scans and frees the mail; where `clean` is given, *cleaned gets the file or -1. */
 static json_t *scan_mail(struct bytes mail, const char *clean, int *cleaned)
@@ -65,15 +44,17 @@ static void expect_virus(json_t *result, const char *file)
 static void an_infected_member_is_found_in_every_archive_at_every_depth(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < G_N_ELEMENTS(formats); i++) {
-        struct bytes packed =
-            pack_one(formats[i].format, formats[i].filter, "run.com", text(test_eicar()));
+    for (size_t i = 0; i < G_N_ELEMENTS(archive_formats); i++) {
+        struct bytes packed = pack_one(archive_formats[i].format, archive_formats[i].filter,
+                                       "run.com", text(test_eicar()));
         for (int depth = 0; depth < 5; depth++) {
-            struct bytes mail = mail_with(formats[i].name, "application/octet-stream", packed);
-            expect_virus(scan_mail(mail, NULL, NULL), formats[i].name);
-            size_t outer = (i + (size_t)depth) % G_N_ELEMENTS(formats);
+            struct bytes mail =
+                mail_with(archive_formats[i].name, "application/octet-stream", packed);
+            expect_virus(scan_mail(mail, NULL, NULL), archive_formats[i].name);
+            size_t outer = (i + (size_t)depth) % G_N_ELEMENTS(archive_formats);
             struct bytes more =
-                pack_one(formats[outer].format, formats[outer].filter, formats[i].name, packed);
+                pack_one(archive_formats[outer].format, archive_formats[outer].filter,
+                         archive_formats[i].name, packed);
             g_free(packed.data);
             packed = more;
         }
@@ -99,14 +80,15 @@ static void every_archive_is_cleaned_in_the_sandbox(void **state)
 {
     struct member members[] = {{"good.txt", text("good bytes")}, {"run.com", text(test_eicar())}};
     (void)state;
-    for (size_t i = 0; i < G_N_ELEMENTS(formats); i++) {
+    for (size_t i = 0; i < G_N_ELEMENTS(archive_formats); i++) {
         int cleaned = -1;
-        struct bytes packed = pack(formats[i].format, formats[i].filter, NULL, members, 2);
-        struct bytes outer = zip_of(formats[i].name, packed);
+        struct bytes packed =
+            pack(archive_formats[i].format, archive_formats[i].filter, NULL, members, 2);
+        struct bytes outer = zip_of(archive_formats[i].name, packed);
         json_t *result =
             scan_mail(mail_with("outer.zip", "application/zip", outer), "virus", &cleaned);
         if (!json_object_get(result, "cleaned"))
-            fail_msg("%s: %s", formats[i].name, test_text(result, "not_cleaned"));
+            fail_msg("%s: %s", archive_formats[i].name, test_text(result, "not_cleaned"));
         struct bytes clean = read_cleaned(result, cleaned);
         json_decref(result);
         result = scan_mail(clean, NULL, NULL);

@@ -1,6 +1,5 @@
 /* From finds to verdicts, and attachments that no signature knows. */
 #include "scanner/engine/suspicious.h"
-#include "scanner/engine/type.h"
 #include "scanner/engine/verdict.h"
 
 #include <setjmp.h>
@@ -10,8 +9,7 @@
 
 #include <cmocka.h>
 
-#include <glib.h>
-#include <string.h>
+#include "test_engine_archives.h"
 
 static void the_name_of_a_signature_tells_the_verdict(void **state)
 {
@@ -102,20 +100,6 @@ static void ordinary_attachments_are_not(void **state)
         if (result.find_count > 0)
             fail_msg("%s: %s", names[i], result.finds[0].name);
     }
-}
-
-static int load_types(void **state)
-{
-    (void)state;
-    g_mime_init();
-    return type_preload(NULL) ? 0 : -1;
-}
-
-static int release_types(void **state)
-{
-    (void)state;
-    type_release();
-    return 0;
 }
 
 int main(void)
