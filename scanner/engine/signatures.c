@@ -157,16 +157,18 @@ static void describe(const struct signatures_place *place, unsigned count,
         .version = place->builtin ? BUILTIN_VERSION : newest.version,
         .count = count,
         .built_at_ms = newest.built_at_ms,
+        .fingerprint = signatures_fingerprint(place),
     };
     g_strlcpy(info->source, place->builtin ? "builtin" : "clamav", sizeof(info->source));
 }
 
 json_t *signatures_json(const struct signatures_info *info)
 {
-    char built_at[TIMESTAMP_TEXT_SIZE];
-    return json_pack("{s:s,s:I,s:I,s:s}", "source", info->source, "version",
+    char built_at[TIMESTAMP_TEXT_SIZE], fingerprint[20];
+    g_snprintf(fingerprint, sizeof(fingerprint), "%016" G_GINT64_MODIFIER "x", info->fingerprint);
+    return json_pack("{s:s,s:I,s:I,s:s,s:s}", "source", info->source, "version",
                      (json_int_t)info->version, "count", (json_int_t)info->count, "built_at",
-                     timestamp_text(info->built_at_ms, built_at));
+                     timestamp_text(info->built_at_ms, built_at), "fingerprint", fingerprint);
 }
 
 /* --- loading --- */

@@ -13,10 +13,11 @@
 #define SIGNATURES_DEFAULT_FOLDER "/var/lib/clamav" /* GATEHOUSE_SIGNATURES names another */
 
 struct signatures_info {
-    char source[16];     /* "clamav" or "builtin" */
-    int64_t version;     /* of the newest database file; 0 where none says it */
-    int64_t count;       /* signatures, custom ones included */
-    int64_t built_at_ms; /* since 1970 */
+    char source[16];      /* "clamav" or "builtin" */
+    int64_t version;      /* of the newest database file; 0 where none says it */
+    int64_t count;        /* signatures, custom ones included */
+    int64_t built_at_ms;  /* since 1970 */
+    uint64_t fingerprint; /* of all files, as signatures_fingerprint has it */
 };
 
 struct signatures_place {
@@ -40,7 +41,7 @@ struct cl_engine *signatures_load(const struct signatures_place *place,
                                   const struct engine_settings *settings,
                                   struct signatures_info *info, struct error *error);
 
-/* {"source","version","count","built_at"}; new reference, NULL without memory. */
+/* {"source","version","count","built_at","fingerprint"}; new reference, NULL without memory. */
 json_t *signatures_json(const struct signatures_info *info);
 
 #endif
