@@ -205,6 +205,23 @@ static void what_cannot_be_written_becomes_a_zip_file_and_says_so(void **state)
     g_free(packed.data);
 }
 
+static void a_rar_file_becomes_a_zip_file_without_its_infected_member(void **state)
+{
+    struct member members[] = {{"good.txt", text("good bytes")},
+                               {"bad.exe", text(EVIL)},
+                               {"more/good.txt", text("more good bytes")}};
+    struct buffer out = BUFFER_INIT;
+    (void)state;
+    struct bytes packed = rar_of(members, 3);
+    struct opened after = clean_mail(mail_with("files.rar", "application/x-rar", packed), &out);
+    expect_content(after.tree, "files.zip/good.txt", "good bytes");
+    expect_content(after.tree, "files.zip/more/good.txt", "more good bytes");
+    expect_words(after.tree, "files.zip/bad.exe.txt", THREAT);
+    expect_words(after.tree, "files.zip/READ ME.txt", "files.rar was written anew as a ZIP file");
+    close_clean(&after, &out);
+    g_free(packed.data);
+}
+
 static void an_encrypted_archive_is_kept_as_it_is(void **state)
 {
     struct member evil[] = {{"bad", text(EVIL)}}, secret[] = {{"s", text("secret")}};
@@ -263,6 +280,7 @@ int main(void)
         cmocka_unit_test(every_format_loses_the_infected_member_alone),
         cmocka_unit_test(nested_archives_are_cleaned_at_every_depth),
         cmocka_unit_test(what_cannot_be_written_becomes_a_zip_file_and_says_so),
+        cmocka_unit_test(a_rar_file_becomes_a_zip_file_without_its_infected_member),
         cmocka_unit_test(an_encrypted_archive_is_kept_as_it_is),
         cmocka_unit_test(a_signed_message_is_told_so),
         cmocka_unit_test(nothing_to_remove_is_said),

@@ -99,6 +99,23 @@ static void every_archive_is_cleaned_in_the_sandbox(void **state)
     }
 }
 
+static void an_infected_member_of_a_rar_file_is_found_and_cleaned_away(void **state)
+{
+    struct member members[] = {{"good.txt", text("good bytes")}, {"run.com", text(test_eicar())}};
+    int cleaned = -1;
+    (void)state;
+    struct bytes packed = rar_of(members, 2);
+    json_t *result = scan_mail(mail_with("a.rar", "application/x-rar", packed), "virus", &cleaned);
+    assert_string_equal(test_text(result, "verdict"), "virus");
+    assert_string_equal(test_threat(result, 0, "part"), "a.rar/run.com");
+    struct bytes clean = read_cleaned(result, cleaned);
+    json_decref(result);
+    result = scan_mail(clean, NULL, NULL);
+    assert_string_equal(test_text(result, "verdict"), "clean");
+    json_decref(result);
+    g_free(packed.data);
+}
+
 static void what_is_not_asked_for_is_not_cleaned(void **state)
 {
     int cleaned = -1;
@@ -201,6 +218,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_infected_member_is_found_in_every_archive_at_every_depth),
         cmocka_unit_test(every_archive_is_cleaned_in_the_sandbox),
+        cmocka_unit_test(an_infected_member_of_a_rar_file_is_found_and_cleaned_away),
         cmocka_unit_test(what_is_not_asked_for_is_not_cleaned),
         cmocka_unit_test(every_verdict_that_applies_is_told),
         cmocka_unit_test(a_bomb_is_unscannable_with_the_limit_and_its_place),

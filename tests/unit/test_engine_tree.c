@@ -134,6 +134,19 @@ static void archives_of_others_are_opened(void **state)
     }
 }
 
+static void a_rar_file_is_opened(void **state)
+{
+    struct member members[] = {{"docs/a.txt", text("first")}, {"b.txt", text("second")}};
+    (void)state;
+    struct bytes packed = rar_of(members, 2);
+    struct scene scene = open_file("a.rar", packed, NULL);
+    expect_content(&scene, "a.rar/docs/a.txt", "first");
+    expect_content(&scene, "a.rar/b.txt", "second");
+    assert_false(find(&scene, "a.rar")->damaged);
+    close_scene(&scene);
+    g_free(packed.data);
+}
+
 static void a_compressed_file_gives_one_member_without_the_suffix(void **state)
 {
     (void)state;
@@ -343,6 +356,7 @@ int main(void)
         cmocka_unit_test(a_plain_message_is_one_part),
         cmocka_unit_test(every_format_that_can_be_written_is_opened),
         cmocka_unit_test(archives_of_others_are_opened),
+        cmocka_unit_test(a_rar_file_is_opened),
         cmocka_unit_test(a_compressed_file_gives_one_member_without_the_suffix),
         cmocka_unit_test(the_path_goes_through_messages_and_archives),
         cmocka_unit_test(files_in_plain_text_are_found),
