@@ -40,8 +40,8 @@ int http_request_read_cookies(struct http_request *request);
 /* After the body (request->body, body_length) is there: fills form and files. */
 int http_request_finish(struct http_request *request);
 
-/* How many bytes the body of this request may have, of at most `most`: by its route and by who sends
- * it. A router whose guard does not tell takes `most` of all. */
+/* How many bytes the body of this request may have, of at most `most`: by its route and by who
+ * sends it. A router whose guard does not tell takes `most` of all. */
 size_t http_router_body_limit(struct http_router *router, struct http_request *request,
                               size_t most);
 

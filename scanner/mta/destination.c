@@ -160,6 +160,8 @@ static bool is_address_of_interface(const struct ip_address *address)
 
 static bool is_own(const struct lookup *lookup, const struct destination_host *host)
 {
+    if (destination_is_this_host(&host->address))
+        return true;
     for (size_t i = 0; i < lookup->own_listener_count; i++) {
         const struct config_listener *own = &lookup->own_listeners[i];
         if (own->port == host->port &&

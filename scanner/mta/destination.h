@@ -34,6 +34,12 @@ const char *destination_find_route(const struct scanner_config *config,
                                    const struct queue_recipient *recipient,
                                    struct destination_route *route);
 
+/* Whether who is reached at the address is on this host, whatever listens where: the loopback and
+ * the unspecified addresses. Strangers name hosts by MX records and address literals, and must not
+ * reach what trusts this host; an administrator's relay may be there. The environment variable
+ * GATEHOUSE_MX_AT_LOOPBACK says that none is (for tests). */
+bool destination_is_this_host(const struct ip_address *address);
+
 /* Whether `text` is a route of its own that a recipient may be given: NULL, or what is wrong. */
 const char *destination_check_route(const char *text);
 

@@ -11,6 +11,8 @@
 
 static const char bad_address[] =
     "553 5.1.3 [internal] the recipient's address has no usable domain";
+static const char own_address[] =
+    "554 5.4.6 [internal] the recipient's address names this host itself";
 static const char bad_route[] = "451 4.3.5 [internal] the administrator's route is malformed";
 
 static void set_mx(struct destination_route *route, const char *domain)
@@ -45,11 +47,20 @@ static void set_configured(struct destination_route *route, const struct config_
     route->password = from->password;
 }
 
+bool destination_is_this_host(const struct ip_address *address)
+{
+    static const uint8_t none[15];
+    if (getenv("GATEHOUSE_MX_AT_LOOPBACK"))
+        return false;
+    if (ip_is_v4(address))
+        return address->bytes[12] == 127 || address->bytes[12] == 0;
+    return memcmp(address->bytes, none, sizeof(none)) == 0 && address->bytes[15] <= 1;
+}
+
 /* "[192.0.2.1]" and "[IPv6:2001:db8::1]" (RFC 5321 section 4.1.3) as the address's text. */
-static bool read_literal(const char *domain, char text[IP_TEXT_SIZE])
+static bool read_literal(const char *domain, char text[IP_TEXT_SIZE], struct ip_address *address)
 {
     static const char tag[] = "IPv6:";
-    struct ip_address address;
     size_t length = strlen(domain);
     if (length < 3 || domain[0] != '[' || domain[length - 1] != ']')
         return false;
@@ -63,7 +74,7 @@ static bool read_literal(const char *domain, char text[IP_TEXT_SIZE])
         return false;
     memcpy(text, domain, length);
     text[length] = '\0';
-    return ip_parse(text, &address);
+    return ip_parse(text, address);
 }
 
 /* --- an administrator's route --- */
@@ -139,19 +150,20 @@ const char *destination_find_route(const struct scanner_config *config,
 {
     const char *text = address_domain(recipient->address);
     char domain[DOMAIN_SIZE], literal[IP_TEXT_SIZE];
-    bool is_literal = read_literal(text, literal);
+    struct ip_address address;
+    bool is_literal = read_literal(text, literal, &address);
     bool is_name = !is_literal && domain_normalise(text, true, domain) == NULL;
     set_empty(route);
     route->tls = is_name ? config_find_tls(config, domain) : config->delivery.tls;
     bool own_is_mx = recipient->route && strcasecmp(recipient->route, "mx") == 0;
     if (recipient->route && (is_name || !own_is_mx))
         return set_own(route, recipient->route, domain);
-    if (is_literal)
+    if (is_literal) {
         set_relay(route, literal, SMTP_PORT);
-    else if (!is_name)
+        return destination_is_this_host(&address) ? own_address : NULL;
+    }
+    if (!is_name)
         return bad_address;
-    if (is_literal)
-        return NULL;
     const struct config_domain *local = config_find_domain(config, domain);
     const struct config_route *from = local ? &local->route : &config->default_route;
     set_configured(route, from, domain);

@@ -191,6 +191,7 @@ void dns_open(struct dns_server *server, struct event_base *base, const struct d
     event_add(server->event, NULL);
     snprintf(port, sizeof(port), "%u", (unsigned)server->port);
     setenv("GATEHOUSE_DNS_PORT", port, 1);
+    setenv("GATEHOUSE_MX_AT_LOOPBACK", "1", 1);
 }
 
 void dns_close(struct dns_server *server)
@@ -200,5 +201,6 @@ void dns_close(struct dns_server *server)
     event_free(server->event);
     close(server->fd);
     unsetenv("GATEHOUSE_DNS_PORT");
+    unsetenv("GATEHOUSE_MX_AT_LOOPBACK");
     server->event = NULL;
 }

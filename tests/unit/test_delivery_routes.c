@@ -224,6 +224,38 @@ static void test_this_host_knows_itself_by_its_addresses(void **state)
     }
 }
 
+/* What listens at the loopback address may trust whoever comes from there. */
+static void test_strangers_names_and_addresses_do_not_lead_to_this_host(void **state)
+{
+    static const char *const hosts[] = {"127.0.0.1", "127.77.1.2", "0.0.0.0", "::1", "::"};
+    static const char *const literals[] = {"to@[127.0.0.1]", "to@[IPv6:::1]", "to@[0.0.0.0]",
+                                           "to@[IPv6:::ffff:127.0.0.1]"};
+    (void)state;
+    for (size_t i = 0; i < sizeof(hosts) / sizeof(hosts[0]); i++) {
+        struct scene scene;
+        const struct dns_record records[] = {
+            {"here.example", "MX", 10, "mx.here.example", 0},
+            {"mx.here.example", strchr(hosts[i], ':') ? "AAAA" : "A", 0, hosts[i], 0},
+            {NULL, NULL, 0, NULL, 0}};
+        scene_open(&scene, &(struct scene_options){.records = records});
+        unsetenv("GATEHOUSE_MX_AT_LOOPBACK");
+        send_null(&scene, "to@here.example");
+        scene_assert_event(scene_await(&scene, "delivery", 1), "failed",
+                           "554 5.4.6 [internal] mail for the domain here.example loops back to "
+                           "this host");
+        scene_close(&scene);
+    }
+    for (size_t i = 0; i < sizeof(literals) / sizeof(literals[0]); i++) {
+        struct scene scene;
+        open_scene(&scene, NULL);
+        unsetenv("GATEHOUSE_MX_AT_LOOPBACK");
+        send_null(&scene, literals[i]);
+        scene_assert_event(scene_await(&scene, "delivery", 1), "failed",
+                           "554 5.4.6 [internal] the recipient's address names this host itself");
+        scene_close(&scene);
+    }
+}
+
 static void check_deferred(const char *delivery, const char *recipient, const char *reply)
 {
     struct scene scene;
@@ -465,6 +497,7 @@ int main(void)
         cmocka_unit_test(test_domains_that_take_no_mail_fail),
         cmocka_unit_test(test_mail_for_this_host_itself_does_not_loop),
         cmocka_unit_test(test_this_host_knows_itself_by_its_addresses),
+        cmocka_unit_test(test_strangers_names_and_addresses_do_not_lead_to_this_host),
         cmocka_unit_test(test_a_name_server_that_fails_defers),
         cmocka_unit_test(test_no_mx_host_is_reachable),
         cmocka_unit_test(test_a_host_that_does_not_answer_in_time),
