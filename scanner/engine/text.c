@@ -111,7 +111,9 @@ static char *clean_url(const char *url, size_t length)
     for (size_t i = 0; i < length && clean->len < TEXT_URL_LENGTH; i++)
         if ((unsigned char)url[i] > ' ' && url[i] != 0x7f)
             g_string_append_c(clean, url[i]);
-    return g_utf8_make_valid(g_string_free(clean, FALSE), -1);
+    char *valid = g_utf8_make_valid(clean->str, -1);
+    g_string_free(clean, TRUE);
+    return valid;
 }
 
 void text_add_url(struct text *text, const char *url, size_t length)

@@ -24,7 +24,7 @@ struct program {
     struct mta mta;
     struct control *control;
     struct config_loader *loader;
-    char configuration[PATH_SIZE], key[PATH_SIZE], queue[PATH_SIZE];
+    char configuration[PATH_SIZE], key[PATH_SIZE], queue[PATH_SIZE], samples[PATH_SIZE];
     char engine_socket[PATH_SIZE], directory_socket[PATH_SIZE], control_socket[PATH_SIZE];
     bool stopping;
 };
@@ -34,6 +34,7 @@ static bool make_paths(struct program *program, const char *state, struct error 
     return file_join(program->configuration, PATH_SIZE, state, "config/current.json", error) &&
            file_join(program->key, PATH_SIZE, state, "config/configuration.pub", error) &&
            file_join(program->queue, PATH_SIZE, state, "queue", error) &&
+           file_join(program->samples, PATH_SIZE, state, "samples", error) &&
            file_join(program->engine_socket, PATH_SIZE, state, "run/engine.sock", error) &&
            file_join(program->directory_socket, PATH_SIZE, state, "run/directory.sock", error) &&
            file_join(program->control_socket, PATH_SIZE, state, "run/mta.sock", error);
@@ -158,6 +159,7 @@ static bool open_program(struct program *program, const char *state, struct erro
     if (!mta->queue)
         return false;
     mta->scan_client = scan_client_new(mta->base, program->engine_socket, 1);
+    scan_client_keep_samples(mta->scan_client, program->samples);
     mta->directory = directory_client_new(mta->base, program->directory_socket);
     mta->intake = intake_new(mta);
     program->loader =

@@ -5,6 +5,7 @@
 #include "common/ipc.h"
 #include "common/log.h"
 #include "common/timestamp.h"
+#include "scanner/mta/samples.h"
 
 #include <fcntl.h>
 #include <stdbool.h>
@@ -46,6 +47,7 @@ struct connection {
 struct scan_client {
     struct event_base *base;
     char *path;
+    char *samples;      /* folder; NULL: none are kept */
     struct event *work; /* hands out requests, and connects again */
     struct scan_request *waiting, **waiting_end;
     int connection_count;
@@ -116,6 +118,19 @@ static void finish(struct scan_request *request, const json_t *result, int clean
     done(argument, result, cleaned);
 }
 
+static void keep_sample(const struct scan_request *request, const char *id)
+{
+    struct error error = {0};
+    char text[700];
+    const char *folder = request->client->samples;
+    if (!folder)
+        return;
+    if (samples_keep(folder, &request->order.id, request->order.fd, request->order.size, &error))
+        log_info("message %s is kept in %s to find out why", id, folder);
+    else
+        log_warning("message %s cannot be kept: %s", id, error_text(&error, text, sizeof(text)));
+}
+
 static void finish_unscannable(struct scan_request *request)
 {
     char id[MESSAGE_ID_TEXT_SIZE];
@@ -123,6 +138,7 @@ static void finish_unscannable(struct scan_request *request)
         json_pack("{s:s,s:s,s:[],s:s}", "id", message_id_text(&request->order.id, id), "verdict",
                   "unscannable", "threats", "reason", DIED_TWICE);
     log_error("message %s: %s", id, DIED_TWICE);
+    keep_sample(request, id);
     if (!result)
         abort();
     finish(request, result, -1);
@@ -223,6 +239,14 @@ void scan_client_watch_signatures(struct scan_client *client, void (*changed)(vo
     client->changed = changed;
     client->changed_argument = argument;
     wake(client, 0);
+}
+
+void scan_client_keep_samples(struct scan_client *client, const char *folder)
+{
+    free(client->samples);
+    client->samples = strdup(folder);
+    if (!client->samples)
+        abort();
 }
 
 static void on_readable(int fd, short events, void *argument)
@@ -426,6 +450,7 @@ void scan_client_free(struct scan_client *client)
     }
     event_free(client->work);
     free(client->path);
+    free(client->samples);
     free(client->signatures);
     free(client);
 }

@@ -22,6 +22,8 @@ struct scan_client *scan_client_new(struct event_base *base, const char *socket_
  * the others is given a message, and one connection stands also while there is no work. */
 void scan_client_watch_signatures(struct scan_client *client, void (*changed)(void *argument),
                                   void *argument);
+/* Keeps messages that get "unscannable" because workers died over them in `folder` (samples.h). */
+void scan_client_keep_samples(struct scan_client *client, const char *folder);
 void scan_client_set_connections(struct scan_client *client, int connections);
 void scan_client_free(struct scan_client *client);
 

@@ -31,7 +31,8 @@ static const struct {
     {"queue", 0700, ROLE_MTA},       {"signatures", 0750, ROLE_ENGINE},
     {"scratch", 0700, ROLE_ENGINE},  {"run", 0770, OWNER_STARTER},
     {"log", 0750, OWNER_STARTER},    {"mta-sts", 0700, ROLE_MTA},
-    {"tls-reports", 0700, ROLE_MTA},
+    {"tls-reports", 0700, ROLE_MTA}, {"signatures/clamav", 0750, ROLE_AGENT},
+    {"samples", 0700, ROLE_MTA},
 };
 
 static bool find_separate(struct accounts *accounts)

@@ -1,8 +1,10 @@
 /* The mta's end of the engine's socket, against workers that misbehave. */
 #include "common/cleanup.h"
 #include "common/ipc.h"
+#include "scanner/mta/samples.h"
 #include "scanner/mta/scan_client.h"
 
+#include <dirent.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -14,6 +16,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -182,6 +185,57 @@ static void a_message_that_kills_two_workers_is_unscannable(void **state)
     assert_string_equal(outcome.verdict, "unscannable");
 }
 
+/* How many files the folder has, and their bytes. */
+static int count_samples(const char *folder, long long *bytes)
+{
+    struct dirent *entry;
+    struct stat status;
+    int count = 0;
+    DIR *open_folder = opendir(folder);
+    assert_non_null(open_folder);
+    *bytes = 0;
+    while ((entry = readdir(open_folder))) {
+        if (entry->d_name[0] == '.')
+            continue;
+        assert_int_equal(fstatat(dirfd(open_folder), entry->d_name, &status, 0), 0);
+        assert_int_equal(status.st_mode & 0777, 0600);
+        *bytes += status.st_size;
+        count++;
+    }
+    closedir(open_folder);
+    return count;
+}
+
+static void messages_that_kill_two_workers_are_kept_and_bounded(void **state)
+{
+    struct outcome outcome = {.base = event_base_new(), .left = SAMPLES_LIMIT + 5};
+    struct fake_engine engine;
+    char folder[128], command[160];
+    long long bytes;
+    (void)state;
+    engine_start(&engine, always_dies);
+    snprintf(folder, sizeof(folder), "%s/samples", engine.folder);
+    struct scan_client *client = scan_client_new(outcome.base, engine.path, 1);
+    scan_client_keep_samples(client, folder);
+    for (int i = 0; i < SAMPLES_LIMIT + 5; i++) {
+        struct scan_order order = new_order(0);
+        order.size = 5;
+        assert_int_equal(write(order.fd, "bytes", 5), 5);
+        scan_client_scan(client, &order, on_done, &outcome);
+    }
+    event_base_dispatch(outcome.base);
+    assert_int_equal(count_samples(folder, &bytes), SAMPLES_LIMIT);
+    assert_int_equal(bytes, SAMPLES_LIMIT * 5);
+    struct stat status;
+    assert_int_equal(stat(folder, &status), 0);
+    assert_int_equal(status.st_mode & 0777, 0700);
+    scan_client_free(client);
+    event_base_free(outcome.base);
+    snprintf(command, sizeof(command), "rm -rf '%s'", folder);
+    assert_int_equal(system(command), 0);
+    engine_stop(&engine);
+}
+
 static void an_answer_for_another_message_is_never_taken(void **state)
 {
     struct outcome outcome;
@@ -218,6 +272,7 @@ int main(void)
         cmocka_unit_test(every_message_gets_its_answer),
         cmocka_unit_test(a_worker_that_dies_costs_one_retry),
         cmocka_unit_test(a_message_that_kills_two_workers_is_unscannable),
+        cmocka_unit_test(messages_that_kill_two_workers_are_kept_and_bounded),
         cmocka_unit_test(an_answer_for_another_message_is_never_taken),
         cmocka_unit_test(no_answer_in_time_is_told_as_none),
         cmocka_unit_test(an_engine_that_is_away_is_waited_for),
