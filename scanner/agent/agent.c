@@ -44,6 +44,7 @@ static struct agent *agent_new(const char *state, struct error *error)
         error_set(error, ERROR_INTERNAL, NULL, "the libraries cannot be set up");
     } else if (node_load(state, &agent->node, error) && stop_open(&agent->stop, error)) {
         snprintf(agent->state, sizeof(agent->state), "%s", state);
+        updates_open(agent);
         return agent;
     }
     agent_free(agent);
@@ -53,7 +54,7 @@ static struct agent *agent_new(const char *state, struct error *error)
 /* --- threads --- */
 
 static void *(*const bodies[AGENT_THREADS])(void *agent) = {poll_run, event_sender_run,
-                                                            requests_run};
+                                                            requests_run, updates_run};
 
 static void end_threads(struct agent *agent, size_t count)
 {

@@ -6,12 +6,13 @@
 #include "scanner/agent/https_client.h"
 #include "scanner/agent/node.h"
 #include "scanner/agent/stop.h"
+#include "scanner/agent/updates.h"
 
 #include <jansson.h>
 #include <pthread.h>
 #include <stdint.h>
 
-#define AGENT_THREADS 3
+#define AGENT_THREADS 4
 
 struct agent {
     char state[NODE_PATH_SIZE];
@@ -19,16 +20,18 @@ struct agent {
     struct stop stop;
     pthread_t threads[AGENT_THREADS];
 
-    pthread_mutex_t lock; /* guards the rest: how the event thread is, for the status */
+    pthread_mutex_t lock; /* guards the rest: how threads are, for the status */
     char stream[65];
     int64_t sent_seq; /* the Control Center has everything up to here */
     char event_problem[641];
+    struct updates updates;
 };
 
 /* The bodies of the threads; they return once the stop is requested. */
 void *poll_run(void *agent);
 void *event_sender_run(void *agent);
 void *requests_run(void *agent);
+void *updates_run(void *agent);
 
 /* Has the process `target` answer `request` where that is an operation that the Control Center may
  * ask for, else an error: {"ok":false,"error":TEXT}. The caller owns the reply; NULL only when

@@ -15,6 +15,8 @@
 #define NODE_CONFIGURATION_KEY_FILE "config/configuration.pub"
 #define NODE_CONFIGURATION_FILE "config/current.json"
 #define NODE_PREVIOUS_FILE "config/previous.json"
+/* Where freshclam puts its databases. */
+#define NODE_SIGNATURES_FOLDER "signatures/clamav"
 #define NODE_MTA_SOCKET "run/mta.sock"
 #define NODE_ENGINE_SOCKET "run/engine-control.sock"
 #define NODE_DIRECTORY_SOCKET "run/directory-control.sock"

@@ -46,6 +46,8 @@ static json_t *request_body(struct poller *poller)
     json_t *status = status_gather(poller->agent->state);
     if (status)
         json_object_set_new(status, "events", event_status(poller->agent));
+    if (status)
+        json_object_set_new(status, "updates", updates_status(poller->agent));
     return json_pack("{s:I,s:I,s:s,s:s,s:i,s:o*}", "configuration_version",
                      (json_int_t)configuration->version, "failed_version",
                      (json_int_t)configuration->failed_version, "failed_reason",

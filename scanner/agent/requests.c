@@ -112,7 +112,9 @@ static bool pass_one_on(struct requester *requester, struct error *error)
         !json_get_text(entry, NULL, "target", 32, &target, error) ||
         !json_get_object(entry, NULL, "request", true, &request, error))
         return false;
-    json_t *reply = requests_pass_on(requester->agent->state, target, request);
+    json_t *reply = strcmp(target, "agent") == 0
+                        ? updates_request(requester->agent, request)
+                        : requests_pass_on(requester->agent->state, target, request);
     json_t *answer = reply ? json_pack("{s:s,s:o}", "id", id, "reply", reply) : NULL;
     return json_array_append_new(requester->answers, answer) == 0 ||
            error_set(error, ERROR_INTERNAL, NULL, "out of memory");

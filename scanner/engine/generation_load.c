@@ -66,9 +66,9 @@ static bool load_signatures(const struct generation_start *start, struct generat
     struct error local = {0};
     char text[700];
     load->engine = signatures_load(start->place, start->settings, &load->info, &local);
-    if (!load->engine && start->first && *start->place->custom) {
+    if (!load->engine && start->first && (*start->place->custom || *start->place->further)) {
         struct signatures_place without = *start->place;
-        without.custom[0] = '\0';
+        without.custom[0] = without.further[0] = '\0';
         snprintf(load->problem, sizeof(load->problem), "custom signatures are left out: %s",
                  error_text(&local, text, sizeof(text)));
         load->engine = signatures_load(&without, start->settings, &load->info, &local);

@@ -95,6 +95,8 @@ uint64_t signatures_fingerprint(const struct signatures_place *place)
     uint64_t sum = mix(14695981039346656037u, place->folder, strlen(place->folder));
     struct file_visit visit = {add_file, &sum};
     visit_folder(place->folder, &visit);
+    if (*place->further)
+        visit_folder(place->further, &visit);
     if (*place->custom)
         visit_folder(place->custom, &visit);
     return sum;
@@ -102,12 +104,36 @@ uint64_t signatures_fingerprint(const struct signatures_place *place)
 
 /* --- the place --- */
 
-bool signatures_choose(const char *state, struct signatures_place *place, struct error *error)
+static void note_official(const char *path, const struct stat *status, bool finds, void *context)
+{
+    (void)status, (void)finds;
+    *(bool *)context |= g_str_has_suffix(path, ".cvd") || g_str_has_suffix(path, ".cld");
+}
+
+static bool holds_official(const char *folder)
+{
+    bool present = false;
+    struct file_visit visit = {note_official, &present};
+    visit_folder(folder, &visit);
+    return present;
+}
+
+static const char *system_folder(void)
 {
     const char *folder = getenv("GATEHOUSE_SIGNATURES");
-    if (!folder || !*folder)
-        folder = SIGNATURES_DEFAULT_FOLDER;
-    *place = (struct signatures_place){.builtin = !holds_database(folder)};
+    return folder && *folder ? folder : SIGNATURES_DEFAULT_FOLDER;
+}
+
+bool signatures_choose(const char *state, struct signatures_place *place, struct error *error)
+{
+    char fetched[ENGINE_PATH_SIZE];
+    *place = (struct signatures_place){0};
+    if (!file_join(fetched, sizeof(fetched), state, "signatures/clamav", error))
+        return false;
+    const char *folder = holds_official(fetched) ? fetched : system_folder();
+    place->builtin = !holds_database(folder);
+    if (folder != fetched && holds_database(fetched))
+        memcpy(place->further, fetched, sizeof(fetched));
     if (!file_join(place->custom, sizeof(place->custom), state, "signatures/custom", error))
         return false;
     if (!holds_database(place->custom))
@@ -153,6 +179,8 @@ static void describe(const struct signatures_place *place, unsigned count,
     struct newest newest = {0};
     struct file_visit visit = {note_age, &newest};
     visit_folder(place->folder, &visit);
+    if (*place->further)
+        visit_folder(place->further, &visit);
     *info = (struct signatures_info){
         .version = place->builtin ? BUILTIN_VERSION : newest.version,
         .count = count,
@@ -193,6 +221,7 @@ static bool fill_engine(struct cl_engine *engine, const struct signatures_place 
     unsigned options = place->builtin ? BUILTIN_OPTIONS : CL_DB_STDOPT;
     if (!malware_prepare(engine, settings->message_limit, error) ||
         !load_folder(engine, place->folder, options, count, error) ||
+        (*place->further && !load_folder(engine, place->further, CL_DB_STDOPT, count, error)) ||
         (*place->custom && !load_folder(engine, place->custom, CL_DB_STDOPT, count, error)))
         return false;
     if (*count == 0)

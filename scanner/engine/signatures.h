@@ -22,14 +22,17 @@ struct signatures_info {
 
 struct signatures_place {
     char folder[ENGINE_PATH_SIZE];
-    char custom[ENGINE_PATH_SIZE]; /* "" where there are no custom signatures */
+    char further[ENGINE_PATH_SIZE]; /* what is loaded beside `folder`; "" for nothing */
+    char custom[ENGINE_PATH_SIZE];  /* "" where there are no custom signatures */
     bool builtin;
 };
 
 /* Writes Gatehouse's own database, which knows the EICAR test file, to STATE/signatures/builtin. */
 bool signatures_write_builtin(const char *state, struct error *error);
 
-/* Chooses the folder that freshclam fills where it holds a database, otherwise the builtin one. */
+/* Chooses STATE/signatures/clamav where it holds ClamAV's own databases, else GATEHOUSE_SIGNATURES
+ * where it holds a database, else the builtin one. Databases in the first that are not ClamAV's own
+ * are loaded beside the others: a private one must not take the place of all that is known. */
 bool signatures_choose(const char *state, struct signatures_place *place, struct error *error);
 
 /* A number that changes when a file of the place is added, replaced or removed. */

@@ -274,6 +274,7 @@ class Stack:
         os.chmod(self.folder, 0o755)
         self.state = os.path.join(self.folder, "scanner")
         self.environment = {"GATEHOUSE_ALLOW_ROOT": "1", "GATEHOUSE_SIGNATURES": "/nonexistent",
+                            "GATEHOUSE_FRESHCLAM": "/nonexistent",
                             "GATEHOUSE_LIBEXEC": self._gather_programs(),
                             **(environment or {})}
         if is_sanitized():
