@@ -46,6 +46,14 @@ static bool is_blank(char c)
     return c == ' ' || c == '\t';
 }
 
+/* Behind apostrophes, which are doubled by one more so that every field can be told from another.
+ */
+static bool is_formula(const char *field)
+{
+    field += strspn(field, "'");
+    return *field && strchr("=+-", *field);
+}
+
 /* --- fields --- */
 
 /* Reads "..." at *at into the row's buffer. Returns NULL or the reason. */
@@ -120,8 +128,10 @@ static const char *read_fields(struct csv_reader *reader, const char *end, struc
             break;
         at++;
     }
-    for (size_t i = 0; i < row->count; i++)
-        row->fields[i] = reader->row.data + starts[i];
+    for (size_t i = 0; i < row->count; i++) {
+        const char *field = reader->row.data + starts[i];
+        row->fields[i] = field + (field[0] == '\'' && is_formula(field));
+    }
     return reader->row.failed ? "is too long" : NULL;
 }
 
@@ -150,10 +160,11 @@ bool csv_add(struct buffer *text, const char *field, bool is_first)
 {
     bool plain = !strpbrk(field, ",\"\r\n") && !is_blank(field[0]) &&
                  (!*field || !is_blank(field[strlen(field) - 1]));
+    const char *guard = is_formula(field) ? "'" : "";
     bool ok = is_first || buffer_add_text(text, ",");
     if (plain)
-        return ok && buffer_add_text(text, field);
-    ok = ok && buffer_add_text(text, "\"");
+        return ok && buffer_add_text(text, guard) && buffer_add_text(text, field);
+    ok = ok && buffer_add_text(text, "\"") && buffer_add_text(text, guard);
     for (const char *at = field; *at && ok; at++)
         ok = buffer_add_text(text, *at == '"' ? "\"" : "") && buffer_add(text, at, 1);
     return ok && buffer_add_text(text, "\"");

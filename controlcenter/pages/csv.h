@@ -1,5 +1,9 @@
 /* Files of comma-separated values (RFC 4180): lines end in CRLF or LF, a field in double quotes may
- * hold commas, line ends and doubled quotes, and a byte order mark may stand at the beginning. */
+ * hold commas, line ends and doubled quotes, and a byte order mark may stand at the beginning.
+ *
+ * A spreadsheet takes a field that begins with "=", "+" or "-" for a formula and carries it out,
+ * and addresses may begin so. Such a field is written with an apostrophe before it, which is left
+ * out where the file is read again. */
 #ifndef GATEHOUSE_CONTROLCENTER_PAGES_CSV_H
 #define GATEHOUSE_CONTROLCENTER_PAGES_CSV_H
 

@@ -144,6 +144,25 @@ static void csv_that_is_no_text_or_too_much_is_refused_by_the_line(void **state)
     }
 }
 
+static void csv_makes_no_formula_of_a_field(void **state)
+{
+    static const char *const fields[] = {
+        "=1+1@x.example", "-a,b@x.example", "+c", "'=d", "'e", "@f"};
+    struct buffer text = BUFFER_INIT;
+    struct csv_reader reader;
+    (void)state;
+    for (size_t i = 0; i < 6; i++)
+        csv_add(&text, fields[i], i == 0);
+    assert_string_equal(buffer_text(&text), "'=1+1@x.example,\"'-a,b@x.example\",'+c,''=d,'e,@f");
+    csv_open(&reader, text.data, text.length);
+    expect_row(&reader, 1, "=1+1@x.example|-a,b@x.example|+c|'=d|'e|@f");
+    csv_close(&reader);
+    csv_open(&reader, "=as it is,-1\n", 13);
+    expect_row(&reader, 1, "=as it is|-1");
+    csv_close(&reader);
+    buffer_free(&text);
+}
+
 static void what_csv_writes_it_reads(void **state)
 {
     static const char *const fields[] = {"plain", "",   "a,b",    "\"q\"",
@@ -487,6 +506,7 @@ int main(void)
         cmocka_unit_test(csv_is_read_as_rfc_4180_says),
         cmocka_unit_test(csv_that_is_no_text_or_too_much_is_refused_by_the_line),
         cmocka_unit_test(what_csv_writes_it_reads),
+        cmocka_unit_test(csv_makes_no_formula_of_a_field),
         cmocka_unit_test(addresses_are_split_but_not_in_quotes),
         page_test(a_domain_keeps_all_that_its_form_says),
         page_test(a_domain_that_is_wrong_is_refused_at_its_field),
