@@ -3,6 +3,7 @@
 #include "controlcenter/pages/handlers.h"
 #include "controlcenter/pages/list_rows.h"
 #include "controlcenter/pages/pages.h"
+#include "controlcenter/pages/paging.h"
 
 #include "common/cleanup.h"
 
@@ -10,8 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PAGE_SIZE 100
-#define SEARCH_MOST 253
 #define SHOWN_MOST 5 /* addresses of an alias in the list */
 
 static const struct list_kind *begin(struct page *page, struct http_request *request,
@@ -19,14 +18,9 @@ static const struct list_kind *begin(struct page *page, struct http_request *req
 {
     const struct list_kind *kind = list_of_path(request->path);
     page_open(page, request, response, kind->place);
+    page_put_true(page, page_put_object(page, page->data, "list"), kind->place);
+    page_put_text(page, page->data, "path", kind->path);
     return kind;
-}
-
-static void show(struct page *page, const struct list_kind *kind, const char *template)
-{
-    char name[64];
-    snprintf(name, sizeof name, "%s/%s", kind->place, template);
-    page_show(page, name);
 }
 
 /* --- the list --- */
@@ -46,20 +40,6 @@ static void put_targets(struct page *page, json_t *row, const json_t *to)
         page_put_count(page, row, "more", (int64_t)(count - SHOWN_MOST));
 }
 
-static void put_next(struct page *page, const struct list_kind *kind, const char *search,
-                     const char *last)
-{
-    struct buffer link = BUFFER_INIT;
-    buffer_add_format(&link, "%s?after=", kind->path);
-    http_encode(&link, last);
-    if (*search) {
-        buffer_add_text(&link, "&search=");
-        http_encode(&link, search);
-    }
-    page_put_text(page, page->data, "next", buffer_text(&link));
-    buffer_free(&link);
-}
-
 static void put_link(struct page *page, json_t *row, const char *name, const char *key)
 {
     struct buffer link = BUFFER_INIT;
@@ -68,32 +48,27 @@ static void put_link(struct page *page, json_t *row, const char *name, const cha
     buffer_free(&link);
 }
 
-static bool put_entries(struct page *page, const struct list_kind *kind, const char *search,
-                        const char *after, struct error *error)
+static bool put_entries(const struct paging *paging, const struct list_kind *kind,
+                        struct error *error)
 {
+    struct page *page = paging->page;
     struct store_entry *entries = NULL;
     size_t count = 0;
-    if (!store_entry_list(page->application->store, kind->list, search, after, PAGE_SIZE + 1,
-                          &entries, &count, error))
+    if (!store_entry_list(page->application->store, kind->list, paging->search, paging->after,
+                          PAGING_SIZE + 1, &entries, &count, error))
         return false;
     json_t *rows = page_put_array(page, page->data, "entries");
-    for (size_t i = 0; i < count && i < PAGE_SIZE; i++) {
+    for (size_t i = 0; i < count && i < PAGING_SIZE; i++) {
         json_t *row = page_add_object(page, rows);
         page_put_text(page, row, "key", entries[i].key);
         put_link(page, row, "link", entries[i].key);
         put_targets(page, row, json_object_get(entries[i].value, "to"));
     }
-    if (count > PAGE_SIZE)
-        put_next(page, kind, search, entries[PAGE_SIZE - 1].key);
+    if (count > PAGING_SIZE)
+        paging_put_next(paging, entries[PAGING_SIZE - 1].key);
     page_put(page, page->data, "has_entries", json_boolean(count > 0));
     store_entry_list_free(entries, count);
     return true;
-}
-
-static const char *query_text(const struct http_request *request, const char *name)
-{
-    const char *text = http_query(request, name);
-    return text && strlen(text) <= SEARCH_MOST ? text : "";
 }
 
 void page_address_list(struct http_request *request, struct http_response *response)
@@ -101,18 +76,16 @@ void page_address_list(struct http_request *request, struct http_response *respo
     struct page page;
     struct error error = {0};
     int64_t count;
-    const char *search = query_text(request, "search"), *after = query_text(request, "after");
     const struct list_kind *kind = begin(&page, request, response);
-    page_put_text(&page, page.data, "search", search);
-    page_put(&page, page.data, "is_later", json_boolean(*after));
+    struct paging paging = paging_begin(&page, kind->path);
     if (!store_entry_count(page.application->store, kind->list, &count, &error) ||
-        !put_entries(&page, kind, search, after, &error)) {
+        !put_entries(&paging, kind, &error)) {
         page_fail(&page, &error);
         return;
     }
     page_put_count(&page, page.data, "count", count);
     page_put(&page, page.data, "is_empty", json_boolean(count == 0));
-    show(&page, kind, "list");
+    page_show(&page, "addresses/list");
 }
 
 /* --- one entry --- */
@@ -193,17 +166,17 @@ static void answer_form(struct form *form, const struct list_kind *kind, bool re
         return;
     }
     page->response->status = 422;
-    show(page, kind, "form");
+    page_show(page, "addresses/form");
 }
 
 void page_address_new_form(struct http_request *request, struct http_response *response)
 {
     struct page page;
     struct form form;
-    const struct list_kind *kind = begin(&page, request, response);
+    begin(&page, request, response);
     form_open(&form, &page);
     page_put_true(&page, page.data, "is_new");
-    show(&page, kind, "form");
+    page_show(&page, "addresses/form");
 }
 
 void page_address_new(struct http_request *request, struct http_response *response)
@@ -240,7 +213,7 @@ void page_address_form(struct http_request *request, struct http_response *respo
     form_open(&form, &page);
     fill(&form, key, value);
     put_link(&page, page.data, "link", key);
-    show(&page, kind, "form");
+    page_show(&page, "addresses/form");
 }
 
 /* The key stands in the form, where it cannot be edited. */
@@ -272,7 +245,7 @@ void page_address_remove_form(struct http_request *request, struct http_response
         return;
     page_put_text(&page, page.data, "key", key);
     put_targets(&page, page.data, json_object_get(value, "to"));
-    show(&page, kind, "remove");
+    page_show(&page, "addresses/remove");
 }
 
 void page_address_remove(struct http_request *request, struct http_response *response)

@@ -1,68 +1,46 @@
 /* Protocols, SMTP users: those who may sign in to the outbound servers and are in no directory. */
 #include "controlcenter/pages/handlers.h"
 #include "controlcenter/pages/pages.h"
+#include "controlcenter/pages/paging.h"
 #include "controlcenter/pages/passwords.h"
 
 #include <sodium.h>
 #include <string.h>
 
-#define PAGE_SIZE 100
-#define SEARCH_MOST 319
 #define NAME_MOST 254
 
 /* --- the list --- */
 
-static void put_next(struct page *page, const char *search, const char *last)
+static bool put_users(const struct paging *paging, struct error *error)
 {
-    struct buffer link = BUFFER_INIT;
-    buffer_add_text(&link, "/directory/users?after=");
-    http_encode(&link, last);
-    if (*search) {
-        buffer_add_text(&link, "&search=");
-        http_encode(&link, search);
-    }
-    page_put_text(page, page->data, "next", buffer_text(&link));
-    buffer_free(&link);
-}
-
-static bool put_users(struct page *page, const char *search, const char *after, struct error *error)
-{
+    struct page *page = paging->page;
     struct store_directory_user *users = NULL;
     size_t count = 0;
-    if (!store_directory_user_list(page->application->store, search, after, PAGE_SIZE + 1, &users,
-                                   &count, error))
+    if (!store_directory_user_list(page->application->store, paging->search, paging->after,
+                                   PAGING_SIZE + 1, &users, &count, error))
         return false;
     json_t *rows = page_put_array(page, page->data, "users");
-    for (size_t i = 0; i < count && i < PAGE_SIZE; i++) {
+    for (size_t i = 0; i < count && i < PAGING_SIZE; i++) {
         json_t *row = page_add_object(page, rows);
         page_put_text(page, row, "name", users[i].name);
         page_put(page, row, "is_enabled", json_boolean(users[i].is_enabled));
         page_put_time(page, row, "changed_at", users[i].changed_at);
     }
-    if (count > PAGE_SIZE)
-        put_next(page, search, users[PAGE_SIZE - 1].name);
+    if (count > PAGING_SIZE)
+        paging_put_next(paging, users[PAGING_SIZE - 1].name);
     page_put(page, page->data, "has_users", json_boolean(count > 0));
     store_directory_user_list_free(users, count);
     return true;
-}
-
-static const char *query_text(const struct http_request *request, const char *name)
-{
-    const char *text = http_query(request, name);
-    return text && strlen(text) <= SEARCH_MOST ? text : "";
 }
 
 static void show_list(struct form *form)
 {
     struct page *page = form->page;
     struct error error = {0};
-    const char *search = query_text(page->request, "search");
-    const char *after = query_text(page->request, "after");
-    page_put_text(page, page->data, "search", search);
-    page_put(page, page->data, "is_later", json_boolean(*after));
+    struct paging paging = paging_begin(page, "/directory/users");
     if (form->wrong)
         page->response->status = 422;
-    if (put_users(page, search, after, &error))
+    if (put_users(&paging, &error))
         page_show(page, "directory/users");
     else
         page_fail(page, &error);

@@ -11,7 +11,7 @@
 
 struct list_kind {
     enum store_list list;
-    const char *place;  /* in the navigation; also the folder of its templates */
+    const char *place;  /* in the navigation; templates see it as list.PLACE */
     const char *path;   /* of its pages */
     const char *member; /* that names an entry, such as "address" */
     bool subdomains;    /* "@.example.com" is allowed there */
