@@ -276,6 +276,7 @@ void page_audit(struct http_request *request, struct http_response *response)
     struct error error = {0};
     page_open(&page, request, response, "audit");
     form_open(&form, &page);
+    form_set_purpose(&form, "search");
     take_query(&form, &query);
     page_put(&page, page.data, "is_search", json_boolean(is_searching(&page)));
     if (!put_hosts(&page, query.scanner_id, &error)) {

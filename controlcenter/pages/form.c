@@ -12,6 +12,11 @@ void form_open(struct form *form, struct page *page)
     form->errors = page_put_array(page, page->data, "errors");
 }
 
+void form_set_purpose(struct form *form, const char *purpose)
+{
+    page_put_true(form->page, page_put_object(form->page, form->page->data, "purpose"), purpose);
+}
+
 static const char *keep(struct form *form, const char *field, const char *text)
 {
     size_t start = text ? strspn(text, " \n") : 0;

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *const directions[] = {"inbound", "outbound"};
+static const char *const directions[] = {"inbound", "outbound"}; /* inbound is the first */
 #define DIRECTION_COUNT (sizeof directions / sizeof *directions)
 
 static const struct flow {
@@ -41,11 +41,13 @@ bool host_flow_is_normal(const json_t *smtp)
 
 void host_flow_put(struct page *page, json_t *row, const json_t *smtp)
 {
-    json_t *to = page_put_object(page, row, "flow");
-    for (size_t i = 0; i < DIRECTION_COUNT; i++)
-        page_put_true(page, page_put_object(page, to, directions[i]),
-                      flow_of(smtp, directions[i])->name);
-    page_put(page, to, "changed", json_boolean(!host_flow_is_normal(smtp)));
+    json_t *rows = page_put_array(page, row, "flows");
+    for (size_t i = 0; i < DIRECTION_COUNT; i++) {
+        json_t *flow = page_add_object(page, rows);
+        page_put_text(page, flow, "name", directions[i]);
+        page_put(page, flow, "is_inbound", json_boolean(i == 0));
+        page_put_true(page, flow, flow_of(smtp, directions[i])->name);
+    }
 }
 
 /* --- changing it --- */

@@ -7,8 +7,8 @@
 
 /* Whether mail of both directions is accepted and delivered; `smtp` are the host's settings. */
 bool host_flow_is_normal(const json_t *smtp);
-/* The member "flow": an object for each of inbound and outbound with one of the flags normal,
- * no_accept, no_delivery and stopped; and the flag `changed` where one is not normal. */
+/* The member "flows": an object for each of inbound and outbound with its name, is_inbound and one
+ * of the flags normal, no_accept, no_delivery and stopped. */
 void host_flow_put(struct page *page, json_t *row, const json_t *smtp);
 
 #endif

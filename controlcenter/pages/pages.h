@@ -102,6 +102,9 @@ struct form {
 };
 
 void form_open(struct form *form, struct page *page);
+/* What the form is for where it saves nothing, so that the notice of its errors says what did not
+ * happen: "search" or "action". Templates see purpose.WORD. */
+void form_set_purpose(struct form *form, const char *purpose);
 /* The value of a field as it was sent, without the spaces around it, kept to be shown again; ""
  * where it is missing. Borrowed. */
 const char *form_take(struct form *form, const char *field);

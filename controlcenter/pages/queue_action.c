@@ -72,6 +72,7 @@ static bool open_order(struct page *page, struct form *form, struct http_request
     struct error error = {0};
     page_open(page, request, response, "queues");
     form_open(form, page);
+    form_set_purpose(form, "action");
     if (queue_order_read(form, order, &error))
         return true;
     page_fail(page, &error);

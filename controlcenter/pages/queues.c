@@ -234,6 +234,7 @@ void page_queues(struct http_request *request, struct http_response *response)
     struct error error = {0};
     page_open(&page, request, response, "queues");
     form_open(&form, &page);
+    form_set_purpose(&form, "search");
     struct search search = {.page = &page, .after = take_after(&page)};
     queue_search_take(&form, form_take_query, &search.conditions);
     if (form.wrong)
