@@ -1,5 +1,6 @@
 /* Cleaning with any marks: the result can be read as a message, and no file in it has the bytes of
  * one that was to be removed. */
+#include "scanner/engine/charset.h"
 #include "scanner/engine/clean.h"
 
 #include <stdint.h>
@@ -78,10 +79,13 @@ static void check_cleaned(const struct tree *tree, const char *const *threats,
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static bool started;
-    if (!started)
+    static struct charset_converters *converters; /* else each guess loads them anew */
+    if (!started) {
         g_mime_init();
+        converters = charset_preload();
+    }
     started = true;
-    if (size < MARKS)
+    if (!converters || size < MARKS)
         return 0;
     struct opened before = open_mail((const char *)data + MARKS, size - MARKS);
     if (before.tree) {

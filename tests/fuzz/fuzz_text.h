@@ -3,6 +3,7 @@
 #ifndef GATEHOUSE_TESTS_FUZZ_FUZZ_TEXT_H
 #define GATEHOUSE_TESTS_FUZZ_FUZZ_TEXT_H
 
+#include "scanner/engine/charset.h"
 #include "scanner/engine/text.h"
 
 #include <glib.h>
@@ -43,7 +44,10 @@ static inline void fuzz_text(const uint8_t *data, size_t size, const char *type,
         {.kind = TREE_MEMBER, .type = "text/xml", .data = (const char *)data, .length = size},
     };
     struct tree tree = {.nodes = nodes, .count = 2};
+    static struct charset_converters *converters; /* else each guess loads them anew */
     nodes[0].container = office;
+    if (!converters)
+        converters = charset_preload();
     fuzz_text_check(&tree, 0, TEXT_VISIBLE);
     if (!office)
         fuzz_text_check(&tree, 0, TEXT_WITH_TAGS);
