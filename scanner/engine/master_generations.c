@@ -127,9 +127,12 @@ static bool start_anyhow(struct master *master, struct error *error)
     return start(master, &settings, &place, error);
 }
 
+/* Each generation holds a whole database: while one serves and one still ends no third is loaded.
+ * The end is not waited for where nothing serves. */
 static bool has_room(struct master *master)
 {
-    return !master_find(master, GENERATION_LOADING) && master_find(master, GENERATION_NONE);
+    bool two = master_find(master, GENERATION_ACTIVE) && master_find(master, GENERATION_ENDING);
+    return !two && !master_find(master, GENERATION_LOADING) && master_find(master, GENERATION_NONE);
 }
 
 static void fail_start(struct master *master, uint64_t number, const char *text)
