@@ -86,6 +86,7 @@ static void broken_signatures_are_named_with_their_line(void **state)
     expect_refused("a.yar", "rule a { condition: true }\nrule a { condition: true }\n", 2,
                    "duplicate identifier");
     expect_refused("a.ndb", "", 0, "Empty");
+    expect_refused("a.yar", "rule every { condition: filesize > 0 }\n", 0, "no signature");
     expect_refused("a.ndb", "# nothing but a comment\n", 0, "");
 }
 
@@ -94,7 +95,8 @@ static void what_would_stop_all_mail_is_refused(void **state)
     (void)state;
     expect_refused("a.ndb", "All:0:*:4d6573736167652d4944\n", 0,
                    "All takes an ordinary message for malware");
-    expect_refused("a.yar", "rule every { condition: filesize > 0 }\n", 0, "for malware");
+    expect_refused("a.yar", "rule every { strings: $a = \"Subject\" condition: $a }\n", 0,
+                   "for malware");
 }
 
 static char *repeat(const char *begin, const char *what, size_t times, const char *end)
