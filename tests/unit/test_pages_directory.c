@@ -6,25 +6,6 @@
     "name=People&server=ldap://192.0.2.1&alternate=ldap://192.0.2.1&base_dn=dc=example"            \
     "&bind_dn=cn=reader&recipients=on&recipients_filter=(mail=%25s)&groups_filter=(member=%25D)"
 
-static int open_console(void **state)
-{
-    open_scene(state);
-    *state = console_open(*state);
-    sign_in(*state);
-    return 0;
-}
-
-static int close_console(void **state)
-{
-    struct console *console = *state;
-    void *scene = console->scene;
-    console_close(console);
-    return close_scene(&scene);
-}
-
-#define directory_test(function)                                                                   \
-    cmocka_unit_test_setup_teardown(function, open_console, close_console)
-
 static void add_source(struct console *console, const char *fields)
 {
     get(console, "/directory/new");
@@ -240,16 +221,16 @@ static void a_name_that_cannot_be_typed_safely_is_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        directory_test(a_directory_is_added_changed_and_removed),
-        directory_test(a_bind_password_is_kept_and_never_shown_nor_logged),
-        directory_test(what_no_scanner_would_take_is_refused_beside_its_field),
-        directory_test(directories_change_places),
-        directory_test(a_preset_fills_the_filters_in),
-        directory_test(a_test_of_a_server_that_is_away_says_so_and_saves_nothing),
-        directory_test(more_directories_than_scanners_take_are_refused),
-        directory_test(a_user_is_added_disabled_and_removed),
-        directory_test(a_new_password_takes_the_place_of_the_old_one),
-        directory_test(a_name_that_cannot_be_typed_safely_is_refused),
+        signed_in_page_test(a_directory_is_added_changed_and_removed),
+        signed_in_page_test(a_bind_password_is_kept_and_never_shown_nor_logged),
+        signed_in_page_test(what_no_scanner_would_take_is_refused_beside_its_field),
+        signed_in_page_test(directories_change_places),
+        signed_in_page_test(a_preset_fills_the_filters_in),
+        signed_in_page_test(a_test_of_a_server_that_is_away_says_so_and_saves_nothing),
+        signed_in_page_test(more_directories_than_scanners_take_are_refused),
+        signed_in_page_test(a_user_is_added_disabled_and_removed),
+        signed_in_page_test(a_new_password_takes_the_place_of_the_old_one),
+        signed_in_page_test(a_name_that_cannot_be_typed_safely_is_refused),
     };
     return cmocka_run_group_tests(tests, open_group, close_group);
 }

@@ -4,24 +4,6 @@
 #include "controlcenter/pages/csv.h"
 #include "controlcenter/pages/list_rows.h"
 
-static int open_console(void **state)
-{
-    if (open_scene(state) != 0)
-        return -1;
-    *state = console_open(*state);
-    return 0;
-}
-
-static int close_console(void **state)
-{
-    struct console *console = *state;
-    *state = console->scene;
-    console_close(console);
-    return close_scene(state);
-}
-
-#define page_test(function) cmocka_unit_test_setup_teardown(function, open_console, close_console)
-
 static json_t *kept(struct console *console, enum store_list list, const char *key)
 {
     json_t *value = store_entry_get(console->scene->store, list, key, NULL);

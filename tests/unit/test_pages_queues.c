@@ -74,24 +74,26 @@ static size_t asked(const char *text)
     return count;
 }
 
-static int open_console(void **state)
+static int open_queues(void **state)
 {
-    open_scene(state);
-    *state = console_open(*state);
     scanners.answers = NULL;
-    return 0;
+    return open_signed_in_console(state);
 }
 
-static int close_console(void **state)
+static int close_queues(void **state)
 {
-    struct console *console = *state;
-    void *scene = console->scene;
-    console_close(console);
+    int status = close_console(state);
     forget_asked();
-    return close_scene(&scene);
+    return status;
 }
 
-#define queue_test(function) cmocka_unit_test_setup_teardown(function, open_console, close_console)
+#define queue_test(function) cmocka_unit_test_setup_teardown(function, open_queues, close_queues)
+
+static void add_two_scanners(struct console *console, char one[37], char two[37])
+{
+    add_scanner(console, "mx1.example", STATUS, one);
+    add_scanner(console, "mx2.example", STATUS, two);
+}
 
 #define MESSAGE(id, state, address)                                                                \
     "{\"id\":\"" id "\",\"queue\":\"delivery\",\"direction\":\"inbound\",\"state\":\"" state       \
@@ -110,9 +112,7 @@ static void the_messages_of_all_scanners_stand_in_one_list(void **state)
 {
     struct console *console = *state;
     char one[37], two[37];
-    sign_in(console);
-    add_scanner(console, "mx1.example", STATUS, one);
-    add_scanner(console, "mx2.example", STATUS, two);
+    add_two_scanners(console, one, two);
     const struct answer answers[] = {
         {NULL, "status", COUNTS, NULL},
         {one, "queue_list",
@@ -143,7 +143,6 @@ static void a_scanner_that_is_away_is_named_and_holds_nobody_up(void **state)
 {
     struct console *console = *state;
     char one[37], id[37], name[32];
-    sign_in(console);
     add_scanner(console, "mx1.example", STATUS, one);
     for (int i = 0; i < 8; i++) {
         snprintf(name, sizeof name, "away%d.example", i);
@@ -170,9 +169,7 @@ static void a_search_goes_to_the_scanners_as_a_filter(void **state)
 {
     struct console *console = *state;
     char one[37], two[37];
-    sign_in(console);
-    add_scanner(console, "mx1.example", STATUS, one);
-    add_scanner(console, "mx2.example", STATUS, two);
+    add_two_scanners(console, one, two);
     const struct answer answers[] = {
         {NULL, "status", COUNTS, NULL},
         {NULL, "queue_list", "{\"ok\":true,\"messages\":[],\"more\":false}", NULL},
@@ -201,9 +198,7 @@ static void the_next_page_leaves_no_message_out(void **state)
 {
     struct console *console = *state;
     char one[37], two[37];
-    sign_in(console);
-    add_scanner(console, "mx1.example", STATUS, one);
-    add_scanner(console, "mx2.example", STATUS, two);
+    add_two_scanners(console, one, two);
     const struct answer answers[] = {
         {NULL, "status", COUNTS, NULL},
         {one, "queue_list",
@@ -228,7 +223,6 @@ static void what_a_scanner_says_wrongly_is_unknown(void **state)
 {
     struct console *console = *state;
     char one[37];
-    sign_in(console);
     add_scanner(console, "mx1.example", STATUS, one);
     const struct answer answers[] = {
         {NULL, "status", "{\"ok\":true,\"queues\":{\"i_qmsgs\":-4,\"o_qmsgs\":\"many\"}}", NULL},
@@ -259,7 +253,6 @@ static void a_message_is_shown_with_its_header_as_text(void **state)
 {
     struct console *console = *state;
     char one[37], path[128];
-    sign_in(console);
     add_scanner(console, "mx1.example", STATUS, one);
     const struct answer answers[] = {
         {NULL, "queue_message",
@@ -293,9 +286,7 @@ static void an_action_is_confirmed_carried_out_and_logged(void **state)
 {
     struct console *console = *state;
     char one[37], two[37], fields[512];
-    sign_in(console);
-    add_scanner(console, "mx1.example", STATUS, one);
-    add_scanner(console, "mx2.example", STATUS, two);
+    add_two_scanners(console, one, two);
     const struct answer answers[] = {
         {NULL, "queue_act", "{\"ok\":true,\"job\":\"" JOB "\"}", NULL},
         {NULL, "queue_job", "{\"ok\":true,\"done\":true,\"matched\":1,\"changed\":1,\"failed\":0}",
@@ -336,9 +327,7 @@ static void all_that_is_found_is_counted_and_named_by_its_filter(void **state)
 {
     struct console *console = *state;
     char one[37], two[37];
-    sign_in(console);
-    add_scanner(console, "mx1.example", STATUS, one);
-    add_scanner(console, "mx2.example", STATUS, two);
+    add_two_scanners(console, one, two);
     const struct answer answers[] = {
         {one, "queue_list",
          "{\"ok\":true,\"messages\":[" MESSAGE(FIRST, "waiting", "a@x.example") "," MESSAGE(
@@ -383,7 +372,6 @@ static void a_new_route_is_written_as_the_scanners_read_it(void **state)
     };
     struct console *console = *state;
     char one[37], fields[512], expected[256];
-    sign_in(console);
     add_scanner(console, "mx1.example", STATUS, one);
     const struct answer answers[] = {{NULL, "queue_act", "{\"ok\":true,\"job\":\"" JOB "\"}", NULL},
                                      {0}};
@@ -408,7 +396,6 @@ static void an_order_for_nothing_or_that_a_scanner_refuses_is_said(void **state)
 {
     struct console *console = *state;
     char one[37], fields[256];
-    sign_in(console);
     add_scanner(console, "mx1.example", STATUS, one);
     const struct answer answers[] = {{NULL, "queue_act", NULL, "the scanner is busy"}, {0}};
     scanners.answers = answers;

@@ -229,4 +229,34 @@ static inline void add_scanner(struct console *console, const char *host_name, c
     ok(store_scanner_seen(store, id, version, 0, "", "0.1.0", value, &error));
 }
 
+/* --- tests that have a console of their own --- */
+
+static inline int open_console(void **state)
+{
+    if (open_scene(state) != 0)
+        return -1;
+    *state = console_open(*state);
+    return 0;
+}
+
+static inline int open_signed_in_console(void **state)
+{
+    if (open_console(state) != 0)
+        return -1;
+    sign_in(*state);
+    return 0;
+}
+
+static inline int close_console(void **state)
+{
+    struct console *console = *state;
+    *state = console->scene;
+    console_close(console);
+    return close_scene(state);
+}
+
+#define page_test(function) cmocka_unit_test_setup_teardown(function, open_console, close_console)
+#define signed_in_page_test(function)                                                              \
+    cmocka_unit_test_setup_teardown(function, open_signed_in_console, close_console)
+
 #endif

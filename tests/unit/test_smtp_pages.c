@@ -4,24 +4,6 @@
 
 #include "common/x509_bundle.h"
 
-static int open_console(void **state)
-{
-    open_scene(state);
-    *state = console_open(*state);
-    sign_in(*state);
-    return 0;
-}
-
-static int close_console(void **state)
-{
-    struct console *console = *state;
-    void *scene = console->scene;
-    console_close(console);
-    return close_scene(&scene);
-}
-
-#define page_test(function) cmocka_unit_test_setup_teardown(function, open_console, close_console)
-
 #define LISTENERS "inbound_listeners=0.0.0.0:25&outbound_listeners=0.0.0.0:587"
 
 struct host {
@@ -432,21 +414,21 @@ static void keys_of_bounce_protection_rotate_and_stay_secret(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        page_test(every_member_of_a_server_is_saved_and_shown_again),
-        page_test(an_empty_field_takes_the_default),
-        page_test(a_listener_with_other_words_is_refused),
-        page_test(a_value_that_no_scanner_takes_is_refused_at_its_field),
-        page_test(the_settings_of_all_hosts_stand_behind_a_hosts_own),
-        page_test(the_mail_flow_is_a_part_of_the_configuration_and_told_everywhere),
-        page_test(an_unknown_flow_changes_nothing),
-        page_test(a_self_signed_certificate_is_made_chosen_and_kept_while_in_use),
-        page_test(no_private_key_ever_comes_back),
-        page_test(the_answer_to_a_request_has_to_belong_to_its_key),
-        page_test(a_form_with_a_file_needs_its_secret),
-        page_test(an_import_needs_its_key),
-        page_test(delivery_security_is_saved_beside_the_other_settings),
-        page_test(a_tls_policy_is_kept_once_by_domain),
-        page_test(keys_of_bounce_protection_rotate_and_stay_secret),
+        signed_in_page_test(every_member_of_a_server_is_saved_and_shown_again),
+        signed_in_page_test(an_empty_field_takes_the_default),
+        signed_in_page_test(a_listener_with_other_words_is_refused),
+        signed_in_page_test(a_value_that_no_scanner_takes_is_refused_at_its_field),
+        signed_in_page_test(the_settings_of_all_hosts_stand_behind_a_hosts_own),
+        signed_in_page_test(the_mail_flow_is_a_part_of_the_configuration_and_told_everywhere),
+        signed_in_page_test(an_unknown_flow_changes_nothing),
+        signed_in_page_test(a_self_signed_certificate_is_made_chosen_and_kept_while_in_use),
+        signed_in_page_test(no_private_key_ever_comes_back),
+        signed_in_page_test(the_answer_to_a_request_has_to_belong_to_its_key),
+        signed_in_page_test(a_form_with_a_file_needs_its_secret),
+        signed_in_page_test(an_import_needs_its_key),
+        signed_in_page_test(delivery_security_is_saved_beside_the_other_settings),
+        signed_in_page_test(a_tls_policy_is_kept_once_by_domain),
+        signed_in_page_test(keys_of_bounce_protection_rotate_and_stay_secret),
     };
     return cmocka_run_group_tests(tests, open_group, close_group);
 }
