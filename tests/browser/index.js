@@ -9,7 +9,7 @@ const { startBrowser } = require("./browser");
 const { startGatehouse } = require("./gatehouse");
 const { runAll } = require("./suite");
 
-for (const topic of ["sign_in", "dashboard", "mail", "malware", "hosts", "domains", "queues", "directory", "flow", "certificates",
+for (const topic of ["sign_in", "dashboard", "mail", "malware", "signatures", "hosts", "domains", "queues", "directory", "flow", "certificates",
   "smtp_settings", "no_script", "every_page",
   "policy_of_content", "sign_out"])
   require(`./${topic}`);
