@@ -21,13 +21,15 @@ struct engine_settings {
     int workers;                  /* 1 to ENGINE_WORKERS_LIMIT */
     int scan_seconds;             /* most seconds of one scan, 1 to ENGINE_SCAN_SECONDS_LIMIT */
     uint64_t message_limit;       /* most bytes of a message; a larger one is unscannable */
+    uint64_t worker_scans;        /* after so many a worker ends and another takes its place */
     uint64_t memory_limit;        /* bytes that a worker may map beside the database; 0: no limit */
     struct config_engine_limits limits; /* of what is unpacked; memory is memory_limit */
     bool sandbox;                       /* false only in tests under a sanitizer */
 };
 
 /* Fills `settings` from STATE/config/current.json, checked with STATE/config/configuration.pub, and
- * the environment: GATEHOUSE_ENGINE_MEMORY (MiB) and GATEHOUSE_ENGINE_SANDBOX=off (tests only). A
+ * the environment: GATEHOUSE_ENGINE_MEMORY (MiB), and in tests only
+ * GATEHOUSE_ENGINE_SANDBOX=off and GATEHOUSE_ENGINE_SCANS (`worker_scans`). A
  * missing configuration means 2 workers and 60 seconds. `settings->state` must be set. Brings
  * STATE/signatures/custom to what the configuration says. False with *error where the configuration
  * is broken (then the defaults are in place) or the files cannot be written. */

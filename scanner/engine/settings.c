@@ -13,6 +13,7 @@
 #define DEFAULT_MESSAGE_LIMIT (50u << 20)
 #define DEFAULT_MEMORY_MIB 2048
 #define LEAST_MEMORY_MIB 128
+#define DEFAULT_WORKER_SCANS 50000
 #define MOST_MEMORY_MIB (1 << 20)
 /* The mta adds trace fields to what the sender's SIZE was checked against. */
 #define TRACE_ALLOWANCE (1u << 20)
@@ -29,14 +30,18 @@ static void set_defaults(struct engine_settings *settings)
                                                      .ratio = 1000,
                                                      .memory_megabytes = DEFAULT_MEMORY_MIB};
     settings->sandbox = true;
+    settings->worker_scans = DEFAULT_WORKER_SCANS;
 }
 
 static bool read_environment(struct engine_settings *settings, struct error *error)
 {
     const char *memory = getenv("GATEHOUSE_ENGINE_MEMORY");
     const char *sandbox = getenv("GATEHOUSE_ENGINE_SANDBOX");
+    const char *scans = getenv("GATEHOUSE_ENGINE_SCANS");
     if (sandbox && strcmp(sandbox, "off") == 0)
         settings->sandbox = false;
+    if (scans && atoi(scans) > 0)
+        settings->worker_scans = (uint64_t)atoi(scans);
     if (!memory || !*memory)
         return true;
     char *end;

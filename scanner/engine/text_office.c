@@ -197,6 +197,13 @@ void text_of_office(const struct tree *tree, size_t index, struct text *text)
     }
 }
 
+/* Readers open a document by these members, whatever else says what it is. */
+static bool marks_document(const char *name)
+{
+    return name && (g_ascii_strcasecmp(name, "[Content_Types].xml") == 0 ||
+                    strcmp(name, "content.xml") == 0 || strcmp(name, "META-INF/manifest.xml") == 0);
+}
+
 bool text_is_office(const struct tree *tree, size_t index)
 {
     const struct tree_node *node = &tree->nodes[index];
@@ -208,8 +215,7 @@ bool text_is_office(const struct tree *tree, size_t index)
     if (strcmp(node->type, "application/zip") != 0)
         return false;
     for (size_t i = index + 1; i < tree->count; i++)
-        if (tree->nodes[i].parent == index && tree->nodes[i].name &&
-            g_ascii_strcasecmp(tree->nodes[i].name, "[Content_Types].xml") == 0)
+        if (tree->nodes[i].parent == index && marks_document(tree->nodes[i].name))
             return true;
     return false;
 }

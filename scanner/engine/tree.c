@@ -244,6 +244,38 @@ static bool open_message(struct tree *tree, size_t index)
 
 /* --- the walk --- */
 
+/* The types that a document may give itself by its member "mimetype". Only these: a type is kept
+ * for as long as the worker lives, so that mail must not make new ones. */
+static const char *document_type(const struct tree_node *member)
+{
+    static const char *const types[] = {"application/vnd.oasis.opendocument.text",
+                                        "application/vnd.oasis.opendocument.text-template",
+                                        "application/vnd.oasis.opendocument.text-master",
+                                        "application/vnd.oasis.opendocument.text-web",
+                                        "application/vnd.oasis.opendocument.spreadsheet",
+                                        "application/vnd.oasis.opendocument.spreadsheet-template",
+                                        "application/vnd.oasis.opendocument.presentation",
+                                        "application/vnd.oasis.opendocument.presentation-template",
+                                        "application/vnd.oasis.opendocument.graphics",
+                                        "application/vnd.oasis.opendocument.graphics-template",
+                                        "application/vnd.oasis.opendocument.chart",
+                                        "application/vnd.oasis.opendocument.formula",
+                                        "application/vnd.oasis.opendocument.image",
+                                        "application/vnd.oasis.opendocument.base",
+                                        "application/vnd.sun.xml.writer",
+                                        "application/vnd.sun.xml.calc",
+                                        "application/vnd.sun.xml.impress",
+                                        "application/epub+zip"};
+    if (strcmp(member->name, "mimetype") != 0 || member->length > 100)
+        return NULL;
+    g_autofree char *type = g_strndup(member->data, member->length);
+    g_strstrip(type);
+    for (size_t i = 0; i < G_N_ELEMENTS(types); i++)
+        if (strcmp(type, types[i]) == 0)
+            return g_intern_static_string(types[i]);
+    return NULL;
+}
+
 /* An Office document in a ZIP or an encrypted one in an OLE container. */
 static void refine_type(struct tree *tree, size_t index, size_t first)
 {
@@ -266,12 +298,9 @@ static void refine_type(struct tree *tree, size_t index, size_t first)
         for (size_t j = 0; j < G_N_ELEMENTS(marks); j++)
             if (strcmp(member->name, marks[j].member) == 0)
                 tree->nodes[index].type = g_intern_static_string(marks[j].type);
-        if (strcmp(member->name, "mimetype") == 0 && member->length > 12 && member->length < 100 &&
-            memcmp(member->data, "application/", 12) == 0) {
-            g_autofree char *type = g_strndup(member->data, member->length);
-            g_strstrip(type);
-            tree->nodes[index].type = g_intern_string(type);
-        }
+        const char *type = document_type(member);
+        if (type)
+            tree->nodes[index].type = type;
     }
 }
 

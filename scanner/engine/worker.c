@@ -192,8 +192,10 @@ static void finish_connection(const struct worker *worker, int connection)
         ;
 }
 
-/* Returns whether the worker shall go on. */
-static bool serve_connection(const struct worker *worker, int connection)
+/* Returns whether the worker shall go on. *left are the scans that it still takes: what libraries
+ * remember of hostile mail (GMime keeps each unknown name of a charset) ends with the worker, and
+ * another one costs less than a scan. */
+static bool serve_connection(const struct worker *worker, int connection, uint64_t *left)
 {
     struct timeval patience = {.tv_sec = ANSWER_SECONDS};
     setsockopt(connection, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
@@ -206,16 +208,21 @@ static bool serve_connection(const struct worker *worker, int connection)
         }
         if (!serve_packet(worker, connection))
             return true;
+        if (--*left == 0) {
+            finish_connection(worker, connection);
+            return false;
+        }
     }
 }
 
 static void serve(const struct worker *worker)
 {
     bool going = true;
+    uint64_t left = worker->settings->worker_scans;
     while (going && wait_for(worker, worker->listener)) {
         cleanup_fd int connection = accept4(worker->listener, NULL, NULL, SOCK_CLOEXEC);
         if (connection >= 0)
-            going = serve_connection(worker, connection);
+            going = serve_connection(worker, connection, &left);
         else if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
             usleep(
                 100000); /* out of descriptors or memory: not for ever, and not in a tight loop */

@@ -526,6 +526,37 @@ static void a_known_verdict_outlives_the_process(void **state)
     }
 }
 
+static int begin_with_short_lives(void **state)
+{
+    setenv("GATEHOUSE_ENGINE_SCANS", "3", 1);
+    return begin(state);
+}
+
+static int end_with_short_lives(void **state)
+{
+    unsetenv("GATEHOUSE_ENGINE_SCANS");
+    return end(state);
+}
+
+static void a_worker_ends_after_its_scans_and_loses_none(void **state)
+{
+    pid_t first, second;
+    int none;
+    (void)state;
+    int fd = test_connect(&engine, &first);
+    for (int i = 0; i < 3; i++)
+        expect_clean(fd);
+    assert_null(ipc_packet_receive(fd, &none, NULL));
+    close(fd);
+    for (int i = 0; i < 20; i++) {
+        fd = test_connect(&engine, &second);
+        assert_true(fd >= 0);
+        assert_int_not_equal(first, second);
+        expect_clean(fd);
+        close(fd);
+    }
+}
+
 #define WITH_ENGINE(test) cmocka_unit_test_setup_teardown(test, begin, end)
 
 int main(void)
@@ -537,6 +568,8 @@ int main(void)
         WITH_ENGINE(a_worker_that_serves_is_in_the_sandbox),
         WITH_ENGINE(temporary_files_are_in_memory_that_only_the_worker_sees),
         WITH_ENGINE(a_worker_that_is_killed_is_replaced),
+        cmocka_unit_test_setup_teardown(a_worker_ends_after_its_scans_and_loses_none,
+                                        begin_with_short_lives, end_with_short_lives),
         WITH_ENGINE(a_scan_beyond_its_time_kills_the_worker),
         WITH_ENGINE(a_slow_scan_is_unscannable_in_time),
         WITH_ENGINE(a_generation_that_is_killed_is_replaced),
