@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #define CONSOLE_THREADS 8
@@ -138,6 +139,8 @@ static bool start_fleet_server(struct control_center *center, struct error *erro
         .client_ca = fleet_ca_certificate(center->fleet),
         .threads = 0,
         .max_connections = FLEET_CONNECTIONS,
+        /* a whole fleet may come from one address, but no stranger shuts out the others */
+        .max_connections_per_address = FLEET_CONNECTIONS / 2,
         .body_limit = HTTP_FLEET_BODY_LIMIT,
     };
     center->fleet_router = http_router_new(fleet_routes, NULL, NULL, center->fleet);
@@ -171,6 +174,16 @@ static bool is_away(const struct error *error)
 }
 
 /* --- life --- */
+
+/* Each connection is a descriptor, and the usual limit is below what the two ports allow. */
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit); /* a lower limit is no reason not to start */
+}
 
 static void block_signals(sigset_t *signals)
 {
@@ -275,6 +288,7 @@ int run_control_center(const struct program_config *config)
     struct control_center center = {.config = config};
     struct error error = {0};
     sigset_t signals;
+    raise_descriptor_limit();
     block_signals(&signals); /* before the first thread, so that only this one takes them */
     bool ok = serve(&center, &signals, &error);
     log_info("stopping");

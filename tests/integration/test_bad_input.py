@@ -2,7 +2,9 @@
 import contextlib
 import json
 import os
+import resource
 import socket
+import ssl
 import subprocess
 import unittest
 
@@ -43,6 +45,28 @@ class BadInput(unittest.TestCase):
                     held.append(socket.create_connection(("127.0.0.1", self.stack.https), 5,
                                                          ("127.0.0.10", 0)))
             self.assertIn("Dashboard", self.browser.get("/"))
+        finally:
+            for connection in held:
+                connection.close()
+
+    def test_silent_connections_of_one_address_do_not_shut_the_fleet_port(self):
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if hard < 8000:
+            self.skipTest("too few descriptors are allowed")
+        self.assertEqual(*resource.prlimit(self.stack.center.child.pid, resource.RLIMIT_NOFILE))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 8000), hard))
+        held = []
+        try:
+            for _ in range(6500):
+                with contextlib.suppress(OSError):
+                    held.append(socket.create_connection(("127.0.0.1", self.stack.fleet), 5,
+                                                         ("127.0.0.11", 0)))
+            context = ssl.create_default_context()
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+            with socket.create_connection(("127.0.0.1", self.stack.fleet), 10) as connection, \
+                    context.wrap_socket(connection) as scanner:
+                self.assertIsNotNone(scanner.version())
         finally:
             for connection in held:
                 connection.close()
