@@ -1,6 +1,7 @@
 /* What a reader sees of messages and documents, and that nothing hostile keeps it from being read
  * in time. */
 #include "scanner/engine/charset.h"
+#include "scanner/engine/show.h"
 #include "scanner/engine/text.h"
 
 #include <setjmp.h>
@@ -10,9 +11,12 @@
 
 #include <cmocka.h>
 
+#include <jansson.h>
 #include <locale.h>
 #include <stdio.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 #include <zlib.h>
 
 #include "test_engine_archives.h"
@@ -529,6 +533,63 @@ static void text_stays_within_its_limit_and_says_so(void **state)
     g_free(lines.data);
 }
 
+/* --- gatehouse-engine --show --- */
+
+/* What --show prints about the file; NULL where it fails. */
+static json_t *show_file(const char *path)
+{
+    int out[2], status;
+    assert_int_equal(pipe(out), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        struct error error = {0};
+        dup2(out[1], STDOUT_FILENO);
+        close(out[0]);
+        close(out[1]);
+        _exit(engine_show(NULL, path, &error) ? 0 : 1);
+    }
+    close(out[1]);
+    FILE *stream = fdopen(out[0], "r");
+    json_t *shown = json_loadf(stream, 0, NULL);
+    fclose(stream);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+        return shown;
+    json_decref(shown);
+    return NULL;
+}
+
+static void the_engine_shows_a_message_read_in_the_sandbox(void **state)
+{
+    struct sample samples[SAMPLES];
+    char path[] = "/tmp/gatehouse-show-test-XXXXXX";
+    int fd = mkstemp(path);
+    (void)state;
+    setenv("GATEHOUSE_SIGNATURES", "/nonexistent", 1);
+#ifdef __SANITIZE_ADDRESS__
+    setenv("GATEHOUSE_ENGINE_SANDBOX", "off", 1);
+#endif
+    make_samples(samples);
+    for (size_t i = 0; i < SAMPLES; i++) {
+        struct bytes mail =
+            mail_with(samples[i].name, "application/octet-stream", samples[i].content);
+        assert_int_equal(ftruncate(fd, 0), 0);
+        assert_int_equal(pwrite(fd, mail.data, mail.length, 0), mail.length);
+        json_t *shown = show_file(path);
+        const json_t *node = json_array_get(json_object_get(shown, "nodes"), FILE_NODE);
+        const char *content = json_string_value(json_object_get(node, "text"));
+        if (!content || strcmp(content, samples[i].text) != 0)
+            fail_msg("%s shows %s", samples[i].name, content ? content : "nothing");
+        assert_non_null(json_object_get(json_object_get(shown, "result"), "verdict"));
+        json_decref(shown);
+        g_free(mail.data);
+    }
+    free_samples(samples);
+    close(fd);
+    unlink(path);
+    assert_null(show_file(path));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -547,6 +608,7 @@ int main(void)
         cmocka_unit_test(a_sample_that_is_cut_or_damaged_anywhere_ends_in_time),
         cmocka_unit_test(what_is_made_to_take_long_ends_in_time),
         cmocka_unit_test(text_stays_within_its_limit_and_says_so),
+        cmocka_unit_test(the_engine_shows_a_message_read_in_the_sandbox),
     };
     setlocale(LC_CTYPE, "C.UTF-8");
     g_mime_init();
