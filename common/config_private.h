@@ -29,10 +29,6 @@ void *config_allocate(size_t count, size_t size, struct error *error);
 bool config_read_text(const json_t *object, const struct json_place *place, const char *name,
                       size_t most, char **text, struct error *error);
 
-/* Reads the list of networks `name`; missing is empty. */
-bool config_read_networks(const json_t *object, const struct json_place *place, const char *name,
-                          struct config_networks *networks, struct error *error);
-
 /* Reads a TLS demand of deliveries; a missing member takes `fallback`. */
 bool config_read_delivery_tls(const json_t *object, const struct json_place *place,
                               const char *name, enum config_delivery_tls fallback,

@@ -93,7 +93,8 @@ static bool is_repeated(const struct ip_network *networks, size_t index)
     return false;
 }
 
-bool config_read_networks(const json_t *object, const struct json_place *place, const char *name,
+/* The list of networks `name`; missing is empty. */
+static bool read_networks(const json_t *object, const struct json_place *place, const char *name,
                           struct config_networks *networks, struct error *error)
 {
     struct json_place list = {.parent = place, .name = name};
@@ -120,11 +121,11 @@ static bool read_all_networks(const json_t *object, const struct json_place *pla
                               struct config_smtp_server *server, struct error *error)
 {
     struct config_networks allowed = {0};
-    bool ok = config_read_networks(object, place, "allowed_networks", &allowed, error);
+    bool ok = read_networks(object, place, "allowed_networks", &allowed, error);
     server->allowed_networks = allowed.networks;
     server->allowed_network_count = allowed.count;
-    return ok && config_read_networks(object, place, "proxy_networks", &server->proxies, error) &&
-           config_read_networks(object, place, "xclient_networks", &server->xclient, error);
+    return ok && read_networks(object, place, "proxy_networks", &server->proxies, error) &&
+           read_networks(object, place, "xclient_networks", &server->xclient, error);
 }
 
 /* --- servers --- */

@@ -59,7 +59,7 @@ X509 *x509_read_certificate(const char *text, struct error *error)
     return certificate;
 }
 
-X509_REQ *x509_read_request(const char *text, struct error *error)
+static X509_REQ *read_request(const char *text, struct error *error)
 {
     BIO *bio = open_text(text);
     X509_REQ *request = bio ? PEM_read_bio_X509_REQ(bio, NULL, no_passphrase, NULL) : NULL;
@@ -227,7 +227,7 @@ char *x509_new_self_signed(const char *key, const char *common_name, const char 
 static EVP_PKEY *proven_key(const char *text, struct error *error)
 {
     char group[32] = "";
-    X509_REQ *request = x509_read_request(text, error);
+    X509_REQ *request = read_request(text, error);
     if (!request)
         return NULL;
     EVP_PKEY *key = X509_REQ_get_pubkey(request);

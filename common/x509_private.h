@@ -20,10 +20,9 @@ struct x509_purpose {
 /* Sets ERROR_INVALID with OpenSSL's reason after `what`, empties its queue, and returns false. */
 bool x509_failed(struct error *error, const char *what);
 
-/* From PEM text; NULL with *error. Free with EVP_PKEY_free, X509_free, X509_REQ_free. */
+/* From PEM text; NULL with *error. Free with EVP_PKEY_free, X509_free. */
 EVP_PKEY *x509_read_key(const char *text, struct error *error);
 X509 *x509_read_certificate(const char *text, struct error *error);
-X509_REQ *x509_read_request(const char *text, struct error *error);
 
 /* At most 64 characters (RFC 5280, ub-common-name). */
 bool x509_set_common_name(X509_NAME *name, const char *common_name);

@@ -157,7 +157,8 @@ void ldap_session_free(struct ldap_session *session)
     free(session);
 }
 
-void ldap_session_rest(struct ldap_session *session)
+/* Closes the connection where it was not used for a while. */
+static void rest(struct ldap_session *session)
 {
     if (session->connection && timestamp_monotonic_ms() - session->used_at >= REST_MS)
         hang_up(session);
@@ -209,7 +210,7 @@ bool ldap_session_search(struct ldap_session *session, const struct ldap_search 
     until = until < most ? until : most;
     if (is_paused(source, error))
         return false;
-    ldap_session_rest(session);
+    rest(session);
     size_t count = order_servers(source, order);
     /* A kept connection may have died without a word: that says nothing about its server. */
     if (session->connection &&

@@ -50,8 +50,6 @@ bool ldap_source_answers(struct ldap_source *source);
 
 struct ldap_session *ldap_session_new(struct ldap_source *source);
 void ldap_session_free(struct ldap_session *session); /* NULL is allowed */
-/* Closes the connection where it was not used for a while. */
-void ldap_session_rest(struct ldap_session *session);
 
 /* Each asks with one filter of the configuration, which must be there, and sets *error where the
  * answer is LDAP_ANSWER_UNAVAILABLE. `until` is the latest time (timestamp_monotonic_ms); the

@@ -22,7 +22,8 @@ void page_secret(char text[SECRET_TEXT_SIZE])
     sodium_memzero(bits, sizeof bits);
 }
 
-void page_secret_hash(const char *text, char hash[SECRET_TEXT_SIZE])
+/* The SHA-256 of a text, as text: what the store keeps of a session's token. */
+static void secret_hash(const char *text, char hash[SECRET_TEXT_SIZE])
 {
     unsigned char digest[crypto_hash_sha256_BYTES];
     crypto_hash_sha256(digest, (const unsigned char *)text, strlen(text));
@@ -38,7 +39,7 @@ bool page_start_session(struct http_request *request, struct http_response *resp
     char token[SECRET_TEXT_SIZE], hash[SECRET_TEXT_SIZE], csrf[SECRET_TEXT_SIZE];
     page_secret(token);
     page_secret(csrf);
-    page_secret_hash(token, hash);
+    secret_hash(token, hash);
     if (!store_session_create(application->store, hash, csrf, administrator_id, request->peer,
                               error))
         return false;
@@ -48,7 +49,7 @@ bool page_start_session(struct http_request *request, struct http_response *resp
         memcpy(token_hash, hash, SECRET_TEXT_SIZE);
     if (!old)
         return true;
-    page_secret_hash(old, hash);
+    secret_hash(old, hash);
     return store_session_end(application->store, hash, error);
 }
 
@@ -101,7 +102,7 @@ static struct page_session *find_session(const struct http_request *request, boo
         *away = true;
         return NULL;
     }
-    page_secret_hash(token, session->token_hash);
+    secret_hash(token, session->token_hash);
     if (store_session_get(application->store, session->token_hash, &session->account, &error))
         return session;
     free(session);

@@ -21,8 +21,6 @@ struct page_session {
 
 /* 256 random bits as text. */
 void page_secret(char text[SECRET_TEXT_SIZE]);
-/* The SHA-256 of a text, as text: what the store keeps of a session's token. */
-void page_secret_hash(const char *text, char hash[SECRET_TEXT_SIZE]);
 /* Starts a session for the account and gives the browser its cookie; the session that the request
  * came with ends. `token_hash` (may be NULL) takes the hash of the new one. */
 bool page_start_session(struct http_request *request, struct http_response *response,

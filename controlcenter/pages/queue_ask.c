@@ -61,22 +61,3 @@ void queue_put_problem(struct page *page, json_t *problems, const struct queue_q
         page_put_text(page, row, "reason", question->error.message);
     }
 }
-
-bool queue_list_scanners(struct page *page, const char *id, struct store_scanner **scanners,
-                         size_t *count, struct error *error)
-{
-    struct store *store = page->application->store;
-    if (!id)
-        return store_scanner_list(store, scanners, count, error);
-    *count = 0;
-    *scanners = calloc(1, sizeof **scanners);
-    if (!*scanners)
-        return error_set(error, ERROR_INTERNAL, NULL, "out of memory");
-    if (store_scanner_get(store, id, *scanners, error)) {
-        *count = 1;
-        return true;
-    }
-    free(*scanners);
-    *scanners = NULL;
-    return false;
-}

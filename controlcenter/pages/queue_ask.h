@@ -23,9 +23,4 @@ void queue_questions_free(struct queue_question *questions, size_t count);
  * the reason that it gave. */
 void queue_put_problem(struct page *page, json_t *problems, const struct queue_question *question);
 
-/* The scanners that are chosen: all, or the one of that id (NULL: all). The list is the caller's
- * (store_scanner_list_free). ERROR_NOT_FOUND where that one is not there. */
-bool queue_list_scanners(struct page *page, const char *id, struct store_scanner **scanners,
-                         size_t *count, struct error *error);
-
 #endif

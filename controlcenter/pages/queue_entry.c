@@ -22,7 +22,8 @@ int64_t queue_number(const json_t *object, const char *name)
     return json_is_integer(value) && number >= 0 && number <= NUMBER_MOST ? number : -1;
 }
 
-bool queue_text(const json_t *object, const char *name, char *text, size_t size)
+/* A text of one line, cut to size. Returns false, and "", for what is no text. */
+static bool take_text(const json_t *object, const char *name, char *text, size_t size)
 {
     const char *value = json_string_value(json_object_get(object, name));
     size_t length = value ? strnlen(value, size - 1) : 0;
@@ -57,9 +58,9 @@ static int64_t time_of(const json_t *object, const char *name)
 
 static void read_recipient(const json_t *from, struct queue_entry_recipient *to)
 {
-    queue_text(from, "address", to->address, sizeof to->address);
-    queue_text(from, "reply", to->reply, sizeof to->reply);
-    queue_text(from, "route", to->route, sizeof to->route);
+    take_text(from, "address", to->address, sizeof to->address);
+    take_text(from, "reply", to->reply, sizeof to->reply);
+    take_text(from, "route", to->route, sizeof to->route);
     to->state = word(from, "state", page_states);
     to->attempts = queue_number(from, "attempts");
     to->next_attempt = time_of(from, "next_attempt");
@@ -95,7 +96,7 @@ bool queue_entry_read(const json_t *from, size_t recipients_most, struct queue_e
     entry->queue = word(from, "queue", queue_names);
     entry->direction = word(from, "direction", queue_directions);
     entry->state = word(from, "state", queue_states);
-    entry->has_sender = queue_text(from, "sender", entry->sender, sizeof entry->sender);
+    entry->has_sender = take_text(from, "sender", entry->sender, sizeof entry->sender);
     entry->size = queue_number(from, "size");
     entry->received_at = time_of(from, "received_at");
     return read_recipients(from, recipients_most, entry);

@@ -51,7 +51,5 @@ void queue_entries_free(struct queue_entry *entries, size_t count);
 
 /* A member that counts something, 0 to 2^53; -1 for anything else. */
 int64_t queue_number(const json_t *object, const char *name);
-/* A text of one line, cut to size. Returns false, and "", for what is no text. */
-bool queue_text(const json_t *object, const char *name, char *text, size_t size);
 
 #endif

@@ -146,7 +146,7 @@ static bool recipient_matches(const struct queue_filter *filter,
            (text_found || has(recipient->address, filter->text));
 }
 
-bool queue_filter_matches(const struct queue_filter *filter, const struct queue_message *message)
+static bool matches(const struct queue_filter *filter, const struct queue_message *message)
 {
     if ((filter->queue && filter->queue != queue_of(message)) ||
         (filter->state && filter->state != state_of(message)) ||
@@ -181,7 +181,7 @@ static struct queue_message *find_one(struct queue_walk *walk)
     struct queue_message *message = queue_find(walk->queue, &walk->filter->id);
     bool is_above = memcmp(walk->filter->id.bytes, walk->after.bytes, sizeof walk->after.bytes) > 0;
     walk->after = walk->filter->id;
-    walk->over = !message || !is_above || !queue_filter_matches(walk->filter, message);
+    walk->over = !message || !is_above || !matches(walk->filter, message);
     return walk->over ? NULL : message;
 }
 
@@ -205,7 +205,7 @@ struct queue_message *queue_walk_next(struct queue_walk *walk)
             return NULL;
         struct queue_message *message = walk->batch[walk->batch_at++];
         walk->after = message->id;
-        if (!message->removed && queue_filter_matches(walk->filter, message))
+        if (!message->removed && matches(walk->filter, message))
             return message;
     }
 }

@@ -40,7 +40,6 @@ struct queue_filter {
  * after an error. */
 bool queue_filter_read(struct queue_filter *filter, const json_t *value, struct error *error);
 void queue_filter_clear(struct queue_filter *filter);
-bool queue_filter_matches(const struct queue_filter *filter, const struct queue_message *message);
 
 /* The names that a list shows, as the filter takes them. */
 const char *queue_filter_queue_name(const struct queue_message *message);

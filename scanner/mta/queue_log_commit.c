@@ -51,7 +51,7 @@ unsigned queue_log_count_events(const struct buffer *events)
     return count;
 }
 
-uint64_t queue_log_record_bytes(const struct queue_record *record)
+static uint64_t record_bytes(const struct queue_record *record)
 {
     return log_align(sizeof(struct log_record_header) + record->meta.length +
                      record->events.length + record->body.length);
@@ -224,7 +224,7 @@ static bool leaves_reserve(const struct commit *commit, uint64_t bytes)
  * ready; that is what changes of state live on when the disk is full. */
 static bool admit(struct commit *commit, const struct queue_record *record)
 {
-    uint64_t bytes = queue_log_record_bytes(record);
+    uint64_t bytes = record_bytes(record);
     if (commit->waiting.first)
         return false;
     if (record->type == QUEUE_RECORD_STATE)
@@ -237,7 +237,7 @@ static bool admit(struct commit *commit, const struct queue_record *record)
 
 static void write_record(struct commit *commit, struct queue_record *record)
 {
-    if (record->result == ERROR_NONE && queue_log_record_bytes(record) > LOG_RECORD_LIMIT)
+    if (record->result == ERROR_NONE && record_bytes(record) > LOG_RECORD_LIMIT)
         record->result = ERROR_LIMIT;
     if (record->result == ERROR_NONE && admit(commit, record)) {
         add_record(commit, record);
@@ -264,7 +264,7 @@ static void write_list(struct commit *commit, struct queue_record *list)
 static void retry_full(struct commit *commit)
 {
     struct queue_log *log = commit->log;
-    uint64_t bytes = commit->waiting.first ? queue_log_record_bytes(commit->waiting.first) : 0;
+    uint64_t bytes = commit->waiting.first ? record_bytes(commit->waiting.first) : 0;
     if (!log->spare)
         prepare_spare(commit, bytes);
     struct queue_record *list = commit->waiting.first;

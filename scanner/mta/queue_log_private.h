@@ -74,7 +74,6 @@ bool queue_log_segment_begin(struct queue_log *log, struct queue_segment *segmen
 void queue_log_segment_free(struct queue_segment *segment);
 void queue_log_segment_discard(struct queue_log *log, struct queue_segment *segment);
 
-uint64_t queue_log_record_bytes(const struct queue_record *record);
 unsigned queue_log_count_events(const struct buffer *events);
 /* Logs why and ends the process: a failed write or sync leaves what the disk holds unknown, and
  * recovery reads what is there. Nothing unsynced was ever acknowledged. */
