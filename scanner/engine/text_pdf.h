@@ -25,8 +25,8 @@ struct pdf_object {
 struct pdf {
     struct text *text;
     struct pdf_object *objects; /* sorted by number; of one number the last in the file */
-    size_t count;
-    char **unpacked; /* object streams, which objects point into */
+    size_t count, sorted;       /* those behind `sorted` are not found yet */
+    char **unpacked;            /* object streams, which objects point into */
     size_t unpacked_count;
     size_t bytes; /* unpacked so far */
 };

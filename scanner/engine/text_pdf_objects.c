@@ -134,7 +134,7 @@ long pdf_integer(struct pdf_span token)
 
 const struct pdf_object *pdf_object(const struct pdf *pdf, long number)
 {
-    size_t low = 0, high = pdf->count;
+    size_t low = 0, high = pdf->sorted;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
         if (pdf->objects[middle].number < number)
@@ -142,7 +142,7 @@ const struct pdf_object *pdf_object(const struct pdf *pdf, long number)
         else
             high = middle;
     }
-    return low < pdf->count && pdf->objects[low].number == number ? &pdf->objects[low] : NULL;
+    return low < pdf->sorted && pdf->objects[low].number == number ? &pdf->objects[low] : NULL;
 }
 
 static bool is_number(struct pdf_span token)
@@ -277,9 +277,10 @@ static GByteArray *decode_hexadecimal(const guchar *data, size_t length)
         int digit = g_ascii_xdigit_value((char)data[i]);
         if (digit < 0)
             continue;
-        guchar byte = (guchar)(high << 4 | digit);
-        if (high >= 0)
+        if (high >= 0) {
+            guchar byte = (guchar)(high << 4 | digit);
             g_byte_array_append(out, &byte, 1);
+        }
         high = high >= 0 ? -1 : digit;
     }
     return out;
@@ -518,7 +519,7 @@ static void sort_objects(struct pdf *pdf)
             continue;
         pdf->objects[kept++] = pdf->objects[i];
     }
-    pdf->count = kept;
+    pdf->count = pdf->sorted = kept;
 }
 
 static bool is_object_stream(const struct pdf *pdf, const struct pdf_object *object)
