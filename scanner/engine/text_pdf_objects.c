@@ -358,6 +358,7 @@ bool pdf_unpack(struct pdf *pdf, const struct pdf_object *object, char **out, si
         g_byte_array_append(bytes, data, (guint)*length);
         pdf->bytes += *length;
     }
+    g_byte_array_append(bytes, (const guchar *)"", 1); /* so that there is something to point to */
     *out = (char *)g_byte_array_free(bytes, FALSE);
     return true;
 }

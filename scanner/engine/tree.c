@@ -121,6 +121,8 @@ bool tree_content_add(struct tree_content *content, const void *data, size_t len
         content->data = larger;
         content->capacity = capacity;
     }
+    if (length == 0)
+        return true;
     memcpy(content->data + content->length, data, length);
     content->length += length;
     tree->unpacked += length;
