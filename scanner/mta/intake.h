@@ -26,6 +26,10 @@ struct intake_job *intake_submit(struct intake *intake, const struct transaction
 /* The client is gone: `done` will not be called. The message takes its way all the same. */
 void intake_forget(struct intake_job *job);
 
+/* Another configuration runs: where its policies are others than those of `before`, what is in
+ * quarantine is decided over again. */
+void intake_configured(struct intake *intake, const struct scanner_config *before);
+
 /* A due message of the queue that is still to be scanned. */
 void intake_rescan(struct intake *intake, struct queue_message *message);
 

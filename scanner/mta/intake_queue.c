@@ -372,14 +372,31 @@ static bool enqueue_suspect(void *argument, struct queue_message *message)
     return true;
 }
 
-void intake_signatures_changed(void *argument)
+static void look_at_suspects(struct intake *intake)
 {
-    struct intake *intake = argument;
-    intake->signature_changes++;
     if (!intake->mta->config)
         return;
     queue_each(intake->mta->queue, enqueue_suspect, intake);
     start_rescans(intake);
+}
+
+void intake_signatures_changed(void *argument)
+{
+    struct intake *intake = argument;
+    intake->signature_changes++;
+    look_at_suspects(intake);
+}
+
+void intake_configured(struct intake *intake, const struct scanner_config *before)
+{
+    const struct scanner_config *config = intake->mta->config->config;
+    for (size_t i = 0; i < CONFIG_VERDICT_COUNT; i++) {
+        const struct config_malware_policy *old = &before->malware[i], *new = &config->malware[i];
+        if (old->action != new->action || old->hours != new->hours || old->then != new->then) {
+            look_at_suspects(intake);
+            return;
+        }
+    }
 }
 
 static void forget(struct rescan *rescan)

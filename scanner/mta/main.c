@@ -65,6 +65,8 @@ static bool take_configuration(struct program *program, struct scanner_config *c
         mta->config = before;
         return false;
     }
+    if (before)
+        intake_configured(mta->intake, before->config);
     config_ref_drop(before);
     queue_pause(mta->queue, QUEUE_INBOUND, !config->inbound.deliver);
     queue_pause(mta->queue, QUEUE_OUTBOUND, !config->outbound.deliver);

@@ -346,6 +346,26 @@ static void new_signatures_let_a_clean_message_go(void **state)
     assert_action(&id, "deliver", "");
 }
 
+static void other_policies_are_for_those_in_quarantine_too(void **state)
+{
+    (void)state;
+    struct message_id id = queue_one(0);
+    await_scan(1);
+    answer(VIRUS "}", -1);
+    struct config_ref *before = config_ref_take(scene.mta.config);
+    configure("\"virus\":{\"action\":\"quarantine\"}");
+    intake_configured(scene.mta.intake, before->config);
+    turn(50);
+    assert_int_equal(scene.asked_count, 0);
+    configure("\"virus\":{\"action\":\"deliver\"}");
+    intake_configured(scene.mta.intake, before->config);
+    config_ref_drop(before);
+    await_scan(1);
+    answer(VIRUS "}", -1);
+    turn(50);
+    assert_true(is_going_out(&id));
+}
+
 static void signatures_that_change_during_a_scan_make_another_one(void **state)
 {
     (void)state;
@@ -577,6 +597,7 @@ int main(void)
         intake_test(a_suspect_message_waits_and_is_on_record),
         intake_test(a_message_that_was_queued_unscanned_can_become_suspect),
         intake_test(new_signatures_let_a_clean_message_go),
+        intake_test(other_policies_are_for_those_in_quarantine_too),
         intake_test(signatures_that_change_during_a_scan_make_another_one),
         intake_test(when_its_time_is_over_it_is_deleted_by_default),
         intake_test(when_its_time_is_over_it_is_delivered_where_the_policy_says_so),
