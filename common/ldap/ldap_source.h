@@ -48,6 +48,8 @@ void ldap_source_free(struct ldap_source *source);
 /* A server answered the last time that one was asked; true before the first question. */
 bool ldap_source_answers(struct ldap_source *source);
 
+/* Connects with its first question. For one thread at a time; `source` outlives it. NULL: out of
+ * memory. */
 struct ldap_session *ldap_session_new(struct ldap_source *source);
 void ldap_session_free(struct ldap_session *session); /* NULL is allowed */
 

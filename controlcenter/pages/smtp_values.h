@@ -16,6 +16,7 @@ enum smtp_kind {
     SMTP_LINES, /* a text of several lines */
 };
 
+/* Whether it is a list, which a form shows as one item a line. */
 bool smtp_kind_is_list(enum smtp_kind kind);
 /* Adds the value as a form shows it; nothing for NULL or a value of another kind. */
 void smtp_value_text(enum smtp_kind kind, const json_t *value, struct buffer *text);

@@ -33,10 +33,12 @@ typedef void (*question_callback)(void *argument, const struct question_answer *
 struct questions; /* all that are under way */
 struct question;
 
+/* Their patience is measured on the loop; never NULL. */
 struct questions *questions_new(struct event_base *base);
 void questions_free(struct questions *questions);
 /* What later questions ask. `sources` is held; NULL: all is unavailable. */
 void questions_use(struct questions *questions, struct sources *sources);
+/* How many are under way, and how many were answered since the start. */
 size_t questions_count(const struct questions *questions);
 uint64_t questions_answered(const struct questions *questions);
 

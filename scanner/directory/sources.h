@@ -25,6 +25,7 @@ void sources_drop(struct sources *sources);
 /* How many are still there in this process. */
 size_t sources_alive(void);
 
+/* What they were made of and what they remember; borrowed, for as long as they are held. */
 const struct config_directory *sources_config(const struct sources *sources);
 struct lookups *sources_lookups(struct sources *sources);
 struct proven *sources_proven(struct sources *sources);

@@ -9,6 +9,8 @@
 
 struct delivery;
 
+/* By the configuration of `mta`, which outlives it. NULL with *error where its DNS servers or its
+ * trusted certificates cannot be used. */
 struct delivery *delivery_new(struct mta *mta, struct error *error);
 /* A due message in state TO_BE_DELIVERED: every queued recipient whose next attempt has come is
  * tried. Holds the message busy (queue_hold_busy) until each attempt is on record. */

@@ -25,6 +25,7 @@ struct mta_sts_policy *mta_sts_policy_take(struct mta_sts_policy *policy);
 /* NULL is allowed. */
 void mta_sts_policy_drop(struct mta_sts_policy *policy);
 
+/* What the policy says; texts are borrowed (RFC 8461, 3.2). */
 enum mta_sts_mode mta_sts_mode(const struct mta_sts_policy *policy);
 uint32_t mta_sts_max_age(const struct mta_sts_policy *policy); /* seconds */
 const char *mta_sts_text(const struct mta_sts_policy *policy); /* as it was read */

@@ -198,6 +198,7 @@ void queue_due_at(struct queue *queue, struct queue_message *message, int64_t wh
 void queue_pause(struct queue *queue, enum queue_direction direction, bool paused);
 bool queue_is_paused(const struct queue *queue, enum queue_direction direction);
 
+/* Borrowed, until the message is removed; NULL where none has that id. */
 struct queue_message *queue_find(struct queue *queue, const struct message_id *id);
 /* Finds the messages with the lowest ids above `after` (NULL: the lowest of all), in order, up to
  * `most`. Returns how many, 0 only where there are none; there may be more behind them. A walk by
@@ -222,6 +223,7 @@ struct queue_counts {
 };
 struct queue_counts queue_count(const struct queue *queue);
 
+/* The log that the queue is kept in; borrowed. */
 struct queue_log *queue_log_of(struct queue *queue);
 /* False while the disk has no room for a message of `bytes` (a margin is kept). */
 bool queue_has_space(struct queue *queue, uint64_t bytes);

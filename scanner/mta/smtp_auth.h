@@ -28,6 +28,7 @@ enum smtp_auth_result smtp_auth_user(const char *response, struct smtp_credentia
 enum smtp_auth_result smtp_auth_password(const char *response,
                                          struct smtp_credentials *credentials);
 
+/* Overwrites names and passwords, so that no later leak shows them. */
 void smtp_credentials_wipe(struct smtp_credentials *credentials);
 
 #endif

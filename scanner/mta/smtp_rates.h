@@ -12,6 +12,7 @@
 
 struct smtp_rates;
 
+/* Nothing counted yet; never NULL. */
 struct smtp_rates *smtp_rates_new(void);
 /* NULL is allowed. */
 void smtp_rates_free(struct smtp_rates *rates);

@@ -12,6 +12,7 @@ struct smtp_peers;
 /* The address that stands for the client: an IPv6 one with the last 64 bits zero. */
 struct ip_address smtp_peer_customer(const struct ip_address *address);
 
+/* Nobody connected yet; never NULL. */
 struct smtp_peers *smtp_peers_new(void);
 void smtp_peers_free(struct smtp_peers *peers);
 

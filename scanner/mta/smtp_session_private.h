@@ -178,6 +178,7 @@ bool smtp_session_process(struct smtp_session *session);
 
 /* --- smtp_session_commands.c --- */
 
+/* One line without its end, which is changed (RFC 5321, 4.1). */
 void smtp_session_command(struct smtp_session *session, char *line);
 /* RFC 2920: some commands are the last ones of a group, since what follows depends on the reply.
  * Who sends more does not read replies: ends the session and returns true. */
@@ -187,6 +188,7 @@ void smtp_session_begin_anew(struct smtp_session *session);
 
 /* --- smtp_session_auth.c --- */
 
+/* AUTH (RFC 4954): whether EHLO offers it now, and the command. */
 bool smtp_session_offers_auth(const struct smtp_session *session);
 void smtp_session_auth(struct smtp_session *session, char *argument);
 /* The line of the phase RESPONSE; NULL for one that is too long or has control characters. */
@@ -196,11 +198,13 @@ void smtp_session_auth_forget(struct smtp_session *session);
 
 /* --- smtp_session_xclient.c --- */
 
+/* XCLIENT, for front servers that may speak for their clients: the same. */
 bool smtp_session_offers_xclient(const struct smtp_session *session);
 void smtp_session_xclient(struct smtp_session *session, char *argument);
 
 /* --- smtp_session_envelope.c --- */
 
+/* MAIL (RFC 5321, 4.1.1.2), with what stands behind the word. */
 void smtp_session_mail(struct smtp_session *session, char *argument);
 /* A copy, or NULL of NULL. */
 char *smtp_session_copy(const char *text);
@@ -216,12 +220,14 @@ void smtp_session_clear(struct smtp_session *session);
 
 /* --- smtp_session_recipient.c --- */
 
+/* RCPT (RFC 5321, 4.1.1.3), with what stands behind the word. */
 void smtp_session_recipient(struct smtp_session *session, char *argument);
 /* Forgets a RCPT that is worked on. */
 void smtp_session_lookup_forget(struct smtp_session *session);
 
 /* --- smtp_session_message.c --- */
 
+/* DATA (RFC 5321, 4.1.1.4) and BDAT (RFC 3030), with what stands behind the word. */
 void smtp_session_data(struct smtp_session *session, char *argument);
 void smtp_session_chunk(struct smtp_session *session, char *argument);
 /* Takes content off the input in the phases DATA and CHUNK. */
@@ -229,6 +235,7 @@ void smtp_session_receive(struct smtp_session *session);
 
 /* --- smtp_session_events.c --- */
 
+/* Fills in what the session knows, borrowed from it, for the audit events. */
 void smtp_session_transaction(const struct smtp_session *session, struct transaction *transaction);
 /* Logs the open transaction as refused with that reply, within bounds. */
 void smtp_session_log_refused(struct smtp_session *session, const char *reply);

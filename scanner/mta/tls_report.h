@@ -28,6 +28,9 @@ struct tls_report_session {
 
 struct tls_reports;
 
+/* Counts the results of the day (RFC 8460), going on with what an earlier process of that day left
+ * in `folder`; all that is passed in outlives it. Never NULL: without the folder it warns in the
+ * log that a restart loses the counts. */
 struct tls_reports *tls_reports_new(struct mta *mta, struct resolver *resolver,
                                     struct https_client *https, const char *folder);
 /* From now on nothing is sent. */
