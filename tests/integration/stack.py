@@ -285,9 +285,9 @@ class Stack:
         self.config = os.path.join(self.folder, "controlcenter.json")
         self.sink = Sink()
         try:
-            self._start(queue_disk)
+            with self.logs_of_failure():
+                self._start(queue_disk)
         except BaseException:
-            self.show_logs()
             self.close()
             raise
 
@@ -481,6 +481,15 @@ class Stack:
                 glob.glob(os.path.join(self.folder, "*.log")):
             with open(path, errors="replace") as file:
                 yield path, file.read()
+
+    @contextlib.contextmanager
+    def logs_of_failure(self):
+        """Shows the logs where the block fails."""
+        try:
+            yield
+        except BaseException:
+            self.show_logs()
+            raise
 
     def show_logs(self):
         for path, text in self.logs():

@@ -61,22 +61,13 @@ class Directory(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.stack = Stack()
-        cls.server = None
-        try:
+        cls.addClassCleanup(cls.stack.close)
+        with cls.stack.logs_of_failure():
             cls.server = DirectoryServer(os.path.join(cls.stack.folder, "slapd"), PEOPLE)
+            cls.addClassCleanup(cls.server.stop)
             cls.stack.set_route("example.test")
             cls.browser = cls.stack.administrator()
             cls.set_up_directory()
-        except BaseException:
-            cls.stack.show_logs()
-            cls.tearDownClass()
-            raise
-
-    @classmethod
-    def tearDownClass(cls):
-        if cls.server:
-            cls.server.stop()
-        cls.stack.close()
 
     # --- the console ---
 

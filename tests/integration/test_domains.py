@@ -74,7 +74,8 @@ class Domains(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.stack = Stack()
-        try:
+        cls.addClassCleanup(cls.stack.close)
+        with cls.stack.logs_of_failure():
             cls.stack.set_route("example.test")
             cls.browser = cls.stack.administrator()
             cls.relay = f"127.0.0.1:{cls.stack.sink.port}"
@@ -82,14 +83,6 @@ class Domains(unittest.TestCase):
                                               {"kind": "relay", "relays": cls.relay})
             assert response.status == 303, text
             cls.wait_for_configuration()
-        except BaseException:
-            cls.stack.show_logs()
-            cls.stack.close()
-            raise
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.stack.close()
 
     @classmethod
     def wait_for_configuration(cls):

@@ -15,17 +15,10 @@ class FirstMail(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.stack = Stack()
-        try:
+        cls.addClassCleanup(cls.stack.close)
+        with cls.stack.logs_of_failure():
             cls.stack.set_route("example.test")
             cls.browser = cls.stack.administrator()
-        except BaseException:
-            cls.stack.show_logs()
-            cls.stack.close()
-            raise
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.stack.close()
 
     def outcome(self, subject):
         self.stack.wait_for_empty_queue()
