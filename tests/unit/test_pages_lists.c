@@ -40,10 +40,12 @@ static void upload(struct console *console, const char *path, const char *fields
     buffer_add_format(&body, "--xYz\r\nContent-Disposition: form-data; name=\"csrf\"\r\n\r\n%s\r\n",
                       first);
     for (const char *at = fields; *at; at += strcspn(at, "&"), at += *at == '&') {
-        int name = (int)strcspn(at, "="), value = (int)strcspn(at + name + 1, "&");
-        buffer_add_format(&body,
-                          "--xYz\r\nContent-Disposition: form-data; name=\"%.*s\"\r\n\r\n%.*s\r\n",
-                          name, at, value, at + name + 1);
+        size_t name = strcspn(at, "="), value = strcspn(at + name + 1, "&");
+        buffer_add_text(&body, "--xYz\r\nContent-Disposition: form-data; name=\"");
+        buffer_add(&body, at, name);
+        buffer_add_text(&body, "\"\r\n\r\n");
+        buffer_add(&body, at + name + 1, value);
+        buffer_add_text(&body, "\r\n");
     }
     buffer_add_text(&body, "--xYz\r\nContent-Disposition: form-data; name=\"file\"; "
                            "filename=\"a.csv\"\r\nContent-Type: text/csv\r\n\r\n");
