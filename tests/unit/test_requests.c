@@ -294,6 +294,8 @@ static void new_id(char id[MESSAGE_ID_TEXT_SIZE])
     message_id_text(&made, id);
 }
 
+#define LIFE_MS 3000 /* longer than it takes a busy machine to add them all */
+
 static void unanswered_requests_are_limited_and_expire(void **state)
 {
     struct scene *scene = *state;
@@ -303,13 +305,13 @@ static void unanswered_requests_are_limited_and_expire(void **state)
     for (int i = 0; i < STORE_REQUESTS_MOST; i++) {
         new_id(id);
         assert_true(store_request_add(scene->here.store, id, scene->node.scanner_id, "mta", request,
-                                      300, &error));
+                                      LIFE_MS, &error));
     }
     new_id(id);
     assert_false(store_request_add(scene->here.store, id, scene->node.scanner_id, "mta", request,
-                                   300, &error));
+                                   LIFE_MS, &error));
     assert_int_equal(error.code, ERROR_LIMIT);
-    usleep(400000);
+    usleep((LIFE_MS + 100) * 1000);
     assert_true(store_request_add(scene->here.store, id, scene->node.scanner_id, "mta", request,
                                   60000, &error));
     assert_int_equal(rows(), 1);
