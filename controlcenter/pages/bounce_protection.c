@@ -17,25 +17,13 @@
 
 static const char *const modes[] = {"off", "tag", "enforce"};
 
-static json_t *read_protection(struct page *page, struct error *error)
-{
-    json_t *protection = store_setting_get(page->application->store, SETTING, error);
-    if (protection || error->code != ERROR_NOT_FOUND)
-        return protection;
-    *error = (struct error){0};
-    protection = json_pack("{s:[]}", "keys");
-    if (!protection)
-        error_set(error, ERROR_INTERNAL, NULL, "out of memory");
-    return protection;
-}
-
 static json_t *open_protection(struct page *page, struct form *form, struct http_request *request,
                                struct http_response *response)
 {
     struct error error = {0};
     page_open(page, request, response, "bounce_protection");
     form_open(form, page);
-    json_t *protection = read_protection(page, &error);
+    json_t *protection = page_read_setting(page, SETTING, &error);
     if (!protection)
         page_fail(page, &error);
     return protection;

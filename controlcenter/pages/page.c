@@ -134,6 +134,18 @@ void page_redirect(struct page *page, const char *path, const char *done)
     close_page(page);
 }
 
+json_t *page_read_setting(struct page *page, const char *key, struct error *error)
+{
+    json_t *value = store_setting_get(page->application->store, key, error);
+    if (value || error->code != ERROR_NOT_FOUND)
+        return value;
+    *error = (struct error){0};
+    value = json_object();
+    if (!value)
+        error_set(error, ERROR_INTERNAL, NULL, "out of memory");
+    return value;
+}
+
 bool page_save_setting(struct page *page, const char *key, const json_t *value, struct error *error)
 {
     struct application *application = page->application;

@@ -265,14 +265,5 @@ void smtp_fields_put(struct form *form, enum smtp_page which, const json_t *comm
 
 json_t *smtp_common(struct page *page, struct error *error)
 {
-    struct error local = {0};
-    json_t *common = store_setting_get(page->application->store, SMTP_COMMON_SETTING, &local);
-    if (common || local.code != ERROR_NOT_FOUND) {
-        *error = local;
-        return common;
-    }
-    common = json_object();
-    if (!common)
-        error_set(error, ERROR_INTERNAL, NULL, "out of memory");
-    return common;
+    return page_read_setting(page, SMTP_COMMON_SETTING, error);
 }
