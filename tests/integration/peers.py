@@ -111,6 +111,14 @@ class Peer:
     def log_path(self):
         return os.path.join(self.folder, "log")
 
+    def revive(self):
+        """Starts it again on its spool if it has ended."""
+        if self._is_up():
+            return
+        Peer.close(self)
+        self._start()
+        wait_until(f"{self.name} answers again", self._is_up, 30)
+
     def close(self):
         if self.process:
             with contextlib.suppress(ProcessLookupError):
@@ -229,7 +237,7 @@ class OpenSmtpd(Unpacked):
     has_utf8 = False
     # Debian's program of this version cannot use its key with OpenSSL 3: every handshake breaks off.
     has_tls = False
-    # It may end where commands follow what it takes for the end of data.
+    # It may end where commands follow what it takes for the end of data, not each time.
     dies_of_pipelining = True
 
     SETTINGS = """\
@@ -257,7 +265,8 @@ match from any for any action sink
             os.chmod(path, mode)
             owner = {"": 0, "offline": 0}.get(name, USERS["opensmtpq"])
             os.chown(path, owner, USERS["opensmtpq"] if name == "offline" else 0)
-        shutil.copytree(os.path.join(UNPACKED, "usr/libexec"), os.path.join(self.folder, "libexec"))
+        shutil.copytree(os.path.join(UNPACKED, "usr/libexec"), os.path.join(self.folder, "libexec"),
+                        dirs_exist_ok=True)
         self._write_access(False)
         key = self._copy_key()
         path = self._write("smtpd.conf", self.SETTINGS.format(

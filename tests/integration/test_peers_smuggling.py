@@ -90,6 +90,7 @@ class Smuggling:
 
     def test_nothing_that_the_server_behind_would_split_is_passed_on(self):
         mark, domain = unique(), self.peer.domain
+        self.peer.revive()
         for number, end in enumerate(ENDS):
             with self.subTest(end=end):
                 content = make_content(mark, end, number, domain)
@@ -116,10 +117,14 @@ class Smuggling:
         """That server may split what it is given; Gatehouse takes no more messages than it sent."""
         mark = unique()
         for number, end in enumerate(ENDS):
-            if self.kind.dies_of_pipelining and re.search(rb"\n\.\r?\n", end):
-                continue
-            say_raw(self.peer.port, "a@client.test", "b@through.test",
-                    make_content(mark, end, number, "through.test"))
+            content = make_content(mark, end, number, "through.test")
+            try:
+                say_raw(self.peer.port, "a@client.test", "b@through.test", content)
+            except (ConnectionError, smtplib.SMTPServerDisconnected):
+                if not self.kind.dies_of_pipelining:
+                    raise
+            if self.kind.dies_of_pipelining:
+                self.peer.revive()
         send_last(self.peer.port, unique(), "b@through.test")
         scene.stack.wait_for_empty_queue()
         self.assertLessEqual(smuggled(senders_in_sink(), mark),
