@@ -37,10 +37,22 @@ json_t *ipc_receive(int fd, int timeout_ms, struct error *error);
  * ERROR_INVALID with its text. The caller owns the reply. */
 json_t *ipc_request(const char *path, const json_t *request, int timeout_ms, struct error *error);
 
+#define IPC_PACKET_DESCRIPTORS 16 /* most descriptors with one packet */
+
 /* Packets (SOCK_SEQPACKET) with at most one descriptor. `fd_to_send` < 0 sends none;
  * *received_fd is -1 where none came and is owned by the caller otherwise. On a non-blocking socket
  * ERROR_TIMEOUT means that it would block. */
 bool ipc_packet_send(int fd, const json_t *value, int fd_to_send, struct error *error);
 json_t *ipc_packet_receive(int fd, int *received_fd, struct error *error);
+
+/* The same with `count` descriptors, none of them below 0; more than IPC_PACKET_DESCRIPTORS are
+ * ERROR_LIMIT. */
+bool ipc_packet_send_descriptors(int fd, const json_t *value, const int *descriptors, size_t count,
+                                 struct error *error);
+/* Takes up to `room` (at most IPC_PACKET_DESCRIPTORS) descriptors, which the caller owns: *count of
+ * them, in the order in which they were sent. A packet with more is ERROR_PROTOCOL. Without a
+ * packet there are none. */
+json_t *ipc_packet_receive_descriptors(int fd, int *descriptors, size_t room, size_t *count,
+                                       struct error *error);
 
 #endif

@@ -520,6 +520,44 @@ static void descriptors_that_are_not_wanted_are_closed(void **state)
     close_pair(ends);
 }
 
+static void a_packet_carries_sixteen_descriptors_in_order(void **state)
+{
+    int ends[2], sent[IPC_PACKET_DESCRIPTORS + 1], received[IPC_PACKET_DESCRIPTORS];
+    struct error error = {0};
+    size_t count, before = open_descriptors();
+    char byte;
+    (void)state;
+    make_pair(SOCK_SEQPACKET, ends);
+    for (size_t i = 0; i < IPC_PACKET_DESCRIPTORS + 1; i++) {
+        sent[i] = file_memory_open("sent", NULL);
+        assert_true(file_write_all(sent[i], &(char){(char)('a' + i)}, 1, NULL));
+    }
+    cleanup_json json_t *packet = json_object();
+    assert_false(
+        ipc_packet_send_descriptors(ends[0], packet, sent, IPC_PACKET_DESCRIPTORS + 1, &error));
+    assert_int_equal(error.code, ERROR_LIMIT);
+    for (size_t round = 0; round < 2; round++)
+        assert_true(
+            ipc_packet_send_descriptors(ends[0], packet, sent, IPC_PACKET_DESCRIPTORS, NULL));
+    cleanup_json json_t *first =
+        ipc_packet_receive_descriptors(ends[1], received, IPC_PACKET_DESCRIPTORS, &count, NULL);
+    assert_non_null(first);
+    assert_int_equal(count, IPC_PACKET_DESCRIPTORS);
+    for (size_t i = 0; i < count; i++) {
+        assert_int_equal(pread(received[i], &byte, 1, 0), 1);
+        assert_int_equal(byte, 'a' + i);
+        close(received[i]);
+    }
+    assert_null(ipc_packet_receive_descriptors(ends[1], received, IPC_PACKET_DESCRIPTORS - 1,
+                                               &count, &error));
+    assert_int_equal(error.code, ERROR_PROTOCOL);
+    assert_int_equal(count, 0);
+    for (size_t i = 0; i < IPC_PACKET_DESCRIPTORS + 1; i++)
+        close(sent[i]);
+    close_pair(ends);
+    assert_int_equal(open_descriptors(), before);
+}
+
 static void a_packet_socket_says_when_it_would_block_or_is_closed(void **state)
 {
     int ends[2], received;
@@ -570,6 +608,7 @@ int main(void)
         cmocka_unit_test(a_socket_path_that_is_too_long_is_refused_clearly),
         cmocka_unit_test(a_packet_carries_a_descriptor),
         cmocka_unit_test(packets_have_a_limit_at_both_ends),
+        cmocka_unit_test(a_packet_carries_sixteen_descriptors_in_order),
         cmocka_unit_test(descriptors_that_are_not_wanted_are_closed),
         cmocka_unit_test(a_packet_socket_says_when_it_would_block_or_is_closed),
     };
