@@ -296,6 +296,7 @@ struct config_malware_policy {
     enum config_action action;
     int hours; /* in quarantine */
     enum config_action then;
+    bool bypass_content; /* no content filter is asked about a message that is delivered with it */
 };
 
 /* Of one message. What is beyond a limit is unscannable. */
@@ -339,6 +340,8 @@ struct config_signatures {
 #define CONFIG_SIGNATURE_BYTES (8u << 20) /* of all custom signatures together */
 #define CONFIG_SIGNATURE_URLS 50
 
+struct policy_set; /* policy_model.h */
+
 struct scanner_config {
     int64_t version;
     char scanner_id[64];
@@ -358,6 +361,7 @@ struct scanner_config {
     struct config_bounce_protection bounce_protection;
     struct config_directory directory;
     struct config_malware_policy malware[CONFIG_VERDICT_COUNT];
+    struct policy_set *policy; /* policy_model.h; never NULL */
     struct config_engine engine;
     struct config_signatures signatures;
 };

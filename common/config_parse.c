@@ -180,7 +180,7 @@ static bool read_verdict(const json_t *malware, const struct json_place *malware
                          const char *name, struct config_malware_policy *policy,
                          struct error *error)
 {
-    static const char *const known[] = {"action", "hours", "then", NULL};
+    static const char *const known[] = {"action", "hours", "then", "bypass_content", NULL};
     struct json_place place = {.parent = malware_place, .name = name};
     const json_t *value;
     int64_t hours;
@@ -191,7 +191,9 @@ static bool read_verdict(const json_t *malware, const struct json_place *malware
     if (!config_check_members(value, &place, known, error) ||
         !read_action(value, &place, "action", &policy->action, error) ||
         !json_get_integer_or(value, &place, "hours", 1, 720, policy->hours, &hours, error) ||
-        !read_action(value, &place, "then", &policy->then, error))
+        !read_action(value, &place, "then", &policy->then, error) ||
+        !json_get_bool_or(value, &place, "bypass_content", policy->bypass_content,
+                          &policy->bypass_content, error))
         return false;
     policy->hours = (int)hours;
     return policy->then == CONFIG_ACTION_DELETE || policy->then == CONFIG_ACTION_DELIVER ||
@@ -221,7 +223,7 @@ static bool read_policies(const json_t *document, struct scanner_config *config,
     const json_t *policies, *malware;
     for (size_t i = 0; i < CONFIG_VERDICT_COUNT; i++)
         config->malware[i] = (struct config_malware_policy){
-            config_verdict_usual_action((enum config_verdict)i), 6, CONFIG_ACTION_DELETE};
+            config_verdict_usual_action((enum config_verdict)i), 6, CONFIG_ACTION_DELETE, false};
     if (!json_get_object(document, NULL, "policies", false, &policies, error))
         return false;
     if (!policies)
