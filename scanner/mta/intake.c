@@ -4,8 +4,9 @@
 #include "common/file.h"
 #include "common/log.h"
 #include "scanner/mta/audit_event.h"
-#include "scanner/mta/policy.h"
 #include "scanner/mta/scan_client.h"
+#include "scanner/policy/groups.h"
+#include "scanner/policy/malware.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -185,7 +186,7 @@ static void on_verdict(void *argument, const json_t *result, int cleaned)
         store(job, QUEUE_TO_BE_SCANNED, NULL);
         return;
     }
-    policy_decide(job->config->config, result, 0, &decision);
+    policy_decide(job->config->config, POLICY_DEFAULT_GROUP, POLICY_INBOUND, result, 0, &decision);
     if (decision.action == CONFIG_ACTION_CLEAN && !replace_body(job, result, cleaned, &decision)) {
         store(job, QUEUE_TO_BE_SCANNED, NULL);
         return;

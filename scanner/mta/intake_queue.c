@@ -5,8 +5,9 @@
 #include "common/timestamp.h"
 #include "scanner/mta/audit_event.h"
 #include "scanner/mta/delivery.h"
-#include "scanner/mta/policy.h"
 #include "scanner/mta/scan_client.h"
+#include "scanner/policy/groups.h"
+#include "scanner/policy/malware.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -301,7 +302,7 @@ static void on_rescanned(void *argument, const json_t *result, int cleaned)
         finish_rescan(rescan);
         return;
     }
-    policy_decide(rescan->intake->mta->config->config, result,
+    policy_decide(rescan->intake->mta->config->config, POLICY_DEFAULT_GROUP, POLICY_INBOUND, result,
                   timestamp_now_ms() - rescan->message->received_at, &decision);
     if (decision.action == CONFIG_ACTION_QUARANTINE) {
         stay(rescan, result, &decision);

@@ -1,6 +1,7 @@
 /* From what a scan says to what becomes of the message. */
 #include "common/cleanup.h"
-#include "scanner/mta/policy.h"
+#include "scanner/policy/groups.h"
+#include "scanner/policy/malware.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -20,7 +21,7 @@ static int reset(void **state)
     config = (struct scanner_config){0};
     for (size_t i = 0; i < CONFIG_VERDICT_COUNT; i++)
         config.malware[i] = (struct config_malware_policy){
-            config_verdict_usual_action((enum config_verdict)i), 6, CONFIG_ACTION_DELETE};
+            config_verdict_usual_action((enum config_verdict)i), 6, CONFIG_ACTION_DELETE, false};
     return 0;
 }
 
@@ -34,7 +35,7 @@ static struct policy_decision decide_at(const char *text, int64_t age_ms)
     struct policy_decision decision;
     cleanup_json json_t *result = json_loads(text, 0, NULL);
     assert_non_null(result);
-    policy_decide(&config, result, age_ms, &decision);
+    policy_decide(&config, POLICY_DEFAULT_GROUP, POLICY_INBOUND, result, age_ms, &decision);
     return decision;
 }
 
@@ -144,7 +145,7 @@ static void the_time_in_quarantine_ends_as_the_policy_says(void **state)
 {
     (void)state;
     config.malware[CONFIG_VERDICT_VIRUS] =
-        (struct config_malware_policy){CONFIG_ACTION_QUARANTINE, 2, CONFIG_ACTION_DELIVER};
+        (struct config_malware_policy){CONFIG_ACTION_QUARANTINE, 2, CONFIG_ACTION_DELIVER, false};
     struct policy_decision decision = decide_at("{" VIRUS "}", 2 * HOUR - 1);
     assert_int_equal(decision.action, CONFIG_ACTION_QUARANTINE);
     assert_int_equal(decision.hours, 2);
@@ -163,7 +164,7 @@ static void the_end_of_one_quarantine_lets_no_other_verdict_pass(void **state)
     (void)state;
     set(CONFIG_VERDICT_VIRUS, CONFIG_ACTION_CLEAN);
     config.malware[CONFIG_VERDICT_ENCRYPTED_ATTACHMENT] =
-        (struct config_malware_policy){CONFIG_ACTION_QUARANTINE, 1, CONFIG_ACTION_DELIVER};
+        (struct config_malware_policy){CONFIG_ACTION_QUARANTINE, 1, CONFIG_ACTION_DELIVER, false};
     assert_int_equal(decide(VIRUS_AND_LOCK).action, CONFIG_ACTION_QUARANTINE);
     struct policy_decision decision = decide_at(VIRUS_AND_LOCK, HOUR);
     assert_int_equal(decision.action, CONFIG_ACTION_CLEAN);
@@ -174,9 +175,9 @@ static void the_shortest_of_two_quarantines_is_looked_at_first(void **state)
 {
     (void)state;
     config.malware[CONFIG_VERDICT_VIRUS] =
-        (struct config_malware_policy){CONFIG_ACTION_QUARANTINE, 48, CONFIG_ACTION_DELETE};
+        (struct config_malware_policy){CONFIG_ACTION_QUARANTINE, 48, CONFIG_ACTION_DELETE, false};
     config.malware[CONFIG_VERDICT_ENCRYPTED_ATTACHMENT] =
-        (struct config_malware_policy){CONFIG_ACTION_QUARANTINE, 3, CONFIG_ACTION_DELIVER};
+        (struct config_malware_policy){CONFIG_ACTION_QUARANTINE, 3, CONFIG_ACTION_DELIVER, false};
     assert_int_equal(decide(VIRUS_AND_LOCK).hours, 3);
     struct policy_decision decision = decide_at(VIRUS_AND_LOCK, 3 * HOUR);
     assert_int_equal(decision.action, CONFIG_ACTION_QUARANTINE);
