@@ -5,13 +5,17 @@
  *   message                recipient
  *   TO_BE_SCANNED  ------> QUEUED        nothing is sent while the message is unscanned
  *   TO_BE_DELIVERED        QUEUED --> DELIVERED | BOUNCED | DELETED     (final)
+ *   TO_BE_HANDED_OVER      QUEUED --> HANDED_OVER | DELETED             (final)
+ *                                        the Control Center's: never scanned, never delivered, and
+ *                                        no timer's; the agent carries it there, however long that
+ *                                        takes
  *   HELD (a flag)          QUEUED        waits for an administrator
  *   SUSPECT (a flag)       QUEUED        a message TO_BE_SCANNED again by newer signatures: it is
  *                                        in quarantine until a scan, the time or an administrator
  *                                        lets it go
  *
- * HELD goes with either state of the message. Delivery of a direction may be paused (queue_pause):
- * that is no state of the message.
+ * HELD goes with the first two states of the message. Delivery of a direction may be paused
+ * (queue_pause): that is no state of the message.
  *
  * A message whose recipients are all final leaves the queue. A refused, rejected or deleted message
  * never enters it: its events alone are logged. Every change is one record of the queue log with
@@ -43,13 +47,24 @@
 
 enum queue_direction { QUEUE_INBOUND, QUEUE_OUTBOUND, QUEUE_INTERNAL };
 
-enum queue_message_state { QUEUE_TO_BE_SCANNED, QUEUE_TO_BE_DELIVERED };
+/* The values are those of the records on disk. A message TO_BE_HANDED_OVER has what the Control
+ * Center is told (the `info` of docs/architecture.md, a JSON object of at most
+ * QUEUE_HANDOVER_INFO_LIMIT bytes) as its extra_header; its recipients are those that it is about.
+ */
+enum queue_message_state {
+    QUEUE_TO_BE_SCANNED,
+    QUEUE_TO_BE_DELIVERED,
+    QUEUE_TO_BE_HANDED_OVER,
+};
+
+#define QUEUE_HANDOVER_INFO_LIMIT (256u << 10)
 
 enum queue_recipient_state {
     QUEUE_RECIPIENT_QUEUED,
     QUEUE_RECIPIENT_DELIVERED,
-    QUEUE_RECIPIENT_BOUNCED, /* failed for good; the sender was told, or there is none */
-    QUEUE_RECIPIENT_DELETED, /* by a policy or an administrator that the audit log names */
+    QUEUE_RECIPIENT_BOUNCED,     /* failed for good; the sender was told, or there is none */
+    QUEUE_RECIPIENT_DELETED,     /* by a policy or an administrator that the audit log names */
+    QUEUE_RECIPIENT_HANDED_OVER, /* the Control Center has it on stable storage */
 };
 
 enum queue_notify { /* RFC 3461 section 4.1 */
@@ -89,12 +104,12 @@ struct queue_message {
     struct queue_message *segment_next, **segment_link;
     struct queue_segment *segment;
     uint64_t body_offset;
-    uint64_t body_length;    /* bytes, trace header fields included */
-    int64_t received_at;     /* milliseconds since 1970 */
-    const char *sender;      /* "" for the null sender */
-    const char *envelope_id; /* RFC 3461 ENVID (xtext), or NULL */
-    char *extra_header;      /* fields put before the body at delivery, or NULL */
-    size_t heap_index;       /* 0: not waiting for a time */
+    uint64_t body_length;      /* bytes, trace header fields included */
+    int64_t received_at;       /* milliseconds since 1970 */
+    const char *sender;        /* "" for the null sender */
+    const char *envelope_id;   /* RFC 3461 ENVID (xtext), or NULL */
+    char *extra_header;        /* fields put before the body at delivery, or NULL; or the info */
+    size_t heap_index;         /* 0: not waiting for a time */
     struct delivery_job *jobs; /* the delivery's: its transactions, waiting or under way */
     uint32_t recipient_count;
     uint32_t open_recipients; /* QUEUED ones */
@@ -120,7 +135,7 @@ struct queue_draft {
     uint8_t flags;
     int64_t received_at;
     const char *sender, *envelope_id;
-    const char *extra_header; /* fields put before the body at delivery, or NULL */
+    const char *extra_header; /* fields put before the body at delivery, or NULL; or the info */
     const struct queue_draft_recipient *recipients;
     size_t recipient_count;
     struct buffer body; /* taken over; empty where large_fd >= 0 */
@@ -194,7 +209,8 @@ void queue_due_at(struct queue *queue, struct queue_message *message, int64_t wh
 
 /* While a direction is paused its messages that are to be delivered are not handed out, and take no
  * timer's work; scanning goes on. Those that are due when it goes on again are handed out in order
- * of their next attempts, a few at a time. Not kept on disk: it is a matter of the configuration. */
+ * of their next attempts, a few at a time. Not kept on disk: it is a matter of the configuration.
+ */
 void queue_pause(struct queue *queue, enum queue_direction direction, bool paused);
 bool queue_is_paused(const struct queue *queue, enum queue_direction direction);
 
@@ -219,7 +235,7 @@ int queue_body_descriptor(struct queue *queue, const struct queue_message *messa
 
 struct queue_counts {
     uint64_t inbound, outbound; /* to be scanned */
-    uint64_t delivery;          /* to be delivered */
+    uint64_t delivery;          /* to be delivered, or to be handed over */
 };
 struct queue_counts queue_count(const struct queue *queue);
 

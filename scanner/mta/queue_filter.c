@@ -107,7 +107,7 @@ void queue_filter_clear(struct queue_filter *filter)
 
 static enum queue_filter_queue queue_of(const struct queue_message *message)
 {
-    if (message->state == QUEUE_TO_BE_DELIVERED)
+    if (message->state != QUEUE_TO_BE_SCANNED)
         return QUEUE_FILTER_DELIVERY;
     return message->direction == QUEUE_INBOUND ? QUEUE_FILTER_INBOUND : QUEUE_FILTER_OUTBOUND;
 }

@@ -16,7 +16,8 @@ static const char *const directions[] = {
 static const char *const recipient_states[] = {[QUEUE_RECIPIENT_QUEUED] = "queued",
                                                [QUEUE_RECIPIENT_DELIVERED] = "delivered",
                                                [QUEUE_RECIPIENT_BOUNCED] = "bounced",
-                                               [QUEUE_RECIPIENT_DELETED] = "deleted"};
+                                               [QUEUE_RECIPIENT_DELETED] = "deleted",
+                                               [QUEUE_RECIPIENT_HANDED_OVER] = "handed over"};
 
 /* --- one message --- */
 

@@ -200,7 +200,7 @@ static bool get_recipient(struct reader *reader, struct queue_recipient *recipie
     recipient->attempts = get_u32(reader);
     recipient->state = get_u8(reader);
     recipient->notify = get_u8(reader);
-    if (!reader->good || !address.text || recipient->state > QUEUE_RECIPIENT_DELETED)
+    if (!reader->good || !address.text || recipient->state > QUEUE_RECIPIENT_HANDED_OVER)
         return false;
     recipient->address = keep(cursor, address);
     recipient->original = keep(cursor, original);
@@ -220,7 +220,7 @@ struct queue_message *queue_record_get_message(const char *meta, size_t length)
     struct span extra_header = get_span(&reader);
     uint32_t count = get_u32(&reader);
     if (!reader.good || !sender.text || count == 0 || count > RECIPIENTS_LIMIT ||
-        direction > QUEUE_INTERNAL || state > QUEUE_TO_BE_DELIVERED)
+        direction > QUEUE_INTERNAL || state > QUEUE_TO_BE_HANDED_OVER)
         return NULL;
     /* The text of the fixed part takes fewer bytes than its encoding did. */
     struct queue_message *message =
@@ -299,7 +299,7 @@ static bool apply_recipient(struct queue_message *message, struct reader *reader
     uint32_t attempts = get_u32(reader);
     int64_t next_attempt = get_i64(reader);
     struct span reply = get_span(reader), route = get_span(reader);
-    if (!reader->good || index >= message->recipient_count || state > QUEUE_RECIPIENT_DELETED)
+    if (!reader->good || index >= message->recipient_count || state > QUEUE_RECIPIENT_HANDED_OVER)
         return false;
     struct queue_recipient *recipient = &message->recipients[index];
     message->open_recipients -= recipient->state == QUEUE_RECIPIENT_QUEUED;

@@ -105,7 +105,7 @@ void queue_schedule_remove(struct queue *queue, struct queue_message *message)
 /* The earliest time at which something is to be done; INT64_MAX for never. */
 static int64_t due_time(const struct queue *queue, const struct queue_message *message)
 {
-    if (message->flags & QUEUE_FLAG_HELD)
+    if (message->flags & QUEUE_FLAG_HELD || message->state == QUEUE_TO_BE_HANDED_OVER)
         return INT64_MAX;
     if (message->state == QUEUE_TO_BE_SCANNED)
         return 0;
@@ -135,7 +135,7 @@ void queue_due_at(struct queue *queue, struct queue_message *message, int64_t wh
     if (message->removed || message->busy || message->flags & QUEUE_FLAG_HELD)
         return;
     if (due_time(queue, message) == INT64_MAX)
-        return; /* paused, or all of it is under way */
+        return; /* paused, to be handed over, or all of it is under way */
     int64_t earliest = queue->handed == message ? timestamp_now_ms() + NOT_TAKEN_RETRY_MS : 0;
     schedule_at(queue, message, when < earliest ? earliest : when);
 }

@@ -36,9 +36,9 @@ static void grow(struct queue *queue)
 
 void queue_count_change(struct queue *queue, const struct queue_message *message, int by)
 {
-    uint64_t *count = message->state == QUEUE_TO_BE_DELIVERED ? &queue->counts.delivery
-                      : message->direction == QUEUE_INBOUND   ? &queue->counts.inbound
-                                                              : &queue->counts.outbound;
+    uint64_t *count = message->state != QUEUE_TO_BE_SCANNED ? &queue->counts.delivery
+                      : message->direction == QUEUE_INBOUND ? &queue->counts.inbound
+                                                            : &queue->counts.outbound;
     *count += (uint64_t)(int64_t)by;
 }
 
