@@ -83,37 +83,12 @@ static const char *filled(const char *text)
     return text && *text ? text : NULL;
 }
 
-/* "%text%" with the text's own wildcards escaped. NULL with *ok false: too long, or no memory. */
-static char *pattern_of(const char *text, const char *name, bool *ok, struct error *error)
-{
-    struct buffer pattern = BUFFER_INIT;
-    if (!filled(text) || !*ok)
-        return NULL;
-    if (strlen(text) > TEXT_LIMIT) {
-        *ok = error_set(error, ERROR_INVALID, name, "has more than %d bytes", TEXT_LIMIT);
-        return NULL;
-    }
-    buffer_add_text(&pattern, "%");
-    for (; *text; text++) {
-        if (strchr("%_\\", *text))
-            buffer_add_text(&pattern, "\\");
-        buffer_add(&pattern, text, 1);
-    }
-    buffer_add_text(&pattern, "%");
-    char *made = buffer_take(&pattern);
-    if (!made)
-        *ok = store_out_of_memory(error);
-    return made;
-}
-
 static bool read_patterns(struct search *search, const struct store_audit_query *query,
                           struct error *error)
 {
-    bool ok = true;
-    search->sender = pattern_of(query->sender, "sender", &ok, error);
-    search->subject = pattern_of(query->subject, "subject", &ok, error);
-    search->recipient = pattern_of(query->recipient, "recipient", &ok, error);
-    return ok;
+    return store_pattern(query->sender, "sender", TEXT_LIMIT, &search->sender, error) &&
+           store_pattern(query->subject, "subject", TEXT_LIMIT, &search->subject, error) &&
+           store_pattern(query->recipient, "recipient", TEXT_LIMIT, &search->recipient, error);
 }
 
 /* A UUID says the message's time, and with it the one day where it can be. */

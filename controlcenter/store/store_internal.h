@@ -107,6 +107,10 @@ char *store_json_text(const json_t *value, struct error *error);
 /* Copies text for a column: cut between characters, control characters and bytes that are not UTF-8
  * become '?'. NULL gives "". Returns to. */
 const char *store_clean(char *to, size_t size, const char *text);
+/* "%text%" for ILIKE with the text's own wildcards escaped, which the caller frees; NULL for NULL
+ * and "". False where it has more than `most` bytes (ERROR_INVALID at `name`), or no memory. */
+bool store_pattern(const char *text, const char *name, size_t most, char **pattern,
+                   struct error *error);
 bool store_out_of_memory(struct error *error);
 /* The canonical form of a UUID; false where it is none. */
 bool store_uuid(const char *text, char canonical[37]);

@@ -1,6 +1,7 @@
 /* Columns of results and JSON, both ways. */
 #include "controlcenter/store/store_internal.h"
 
+#include "common/buffer.h"
 #include "common/json.h"
 #include "common/message_id.h"
 #include "common/utf8.h"
@@ -102,4 +103,24 @@ const char *store_clean(char *to, size_t size, const char *text)
         memcpy(to, text, length);
     to[utf8_scrub(to, length)] = '\0';
     return to;
+}
+
+bool store_pattern(const char *text, const char *name, size_t most, char **pattern,
+                   struct error *error)
+{
+    struct buffer made = BUFFER_INIT;
+    *pattern = NULL;
+    if (!text || !*text)
+        return true;
+    if (strlen(text) > most)
+        return error_set(error, ERROR_INVALID, name, "has more than %zu bytes", most);
+    buffer_add_text(&made, "%");
+    for (; *text; text++) {
+        if (strchr("%_\\", *text))
+            buffer_add_text(&made, "\\");
+        buffer_add(&made, text, 1);
+    }
+    buffer_add_text(&made, "%");
+    *pattern = buffer_take(&made);
+    return *pattern || store_out_of_memory(error);
 }
