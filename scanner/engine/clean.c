@@ -31,7 +31,7 @@ bool clean_container(const struct cleaner *cleaner, size_t index, struct buffer 
     return !g_str_has_prefix(node->type, "text/") && clean_archive(cleaner, index, out, renamed);
 }
 
-static void add_base64(struct buffer *out, const char *data, size_t length)
+void clean_add_base64(struct buffer *out, const char *data, size_t length)
 {
     for (size_t at = 0; at < length; at += BASE64_LINE) {
         size_t piece = length - at < BASE64_LINE ? length - at : BASE64_LINE;
@@ -82,7 +82,7 @@ static void add_note_part(const struct cleaner *cleaner, size_t index, struct bu
     buffer_add_text(out, "Content-Type: text/plain; charset=utf-8\r\n"
                          "Content-Disposition: inline\r\n"
                          "Content-Transfer-Encoding: base64\r\n\r\n");
-    add_base64(out, buffer_text(&note), note.length);
+    clean_add_base64(out, buffer_text(&note), note.length);
     buffer_free(&note);
 }
 
@@ -105,7 +105,7 @@ static void add_zip_fields(struct buffer *out, const char *name)
 
 /* --- parts --- */
 
-static void write_part(const struct cleaner *cleaner, size_t index, struct buffer *out)
+void clean_write_part(const struct cleaner *cleaner, size_t index, struct buffer *out)
 {
     const struct tree_node *node = &cleaner->tree->nodes[index];
     const struct message_part *part = &node->message->parts[node->message_part];
@@ -119,72 +119,80 @@ static void write_part(const struct cleaner *cleaner, size_t index, struct buffe
         if (*renamed)
             add_zip_fields(out, renamed);
         buffer_add_text(out, "Content-Transfer-Encoding: base64\r\n\r\n");
-        add_base64(out, buffer_text(&content), content.length);
+        clean_add_base64(out, buffer_text(&content), content.length);
     } else {
         add_note_part(cleaner, index, out);
     }
     buffer_free(&content);
 }
 
-struct span {
-    size_t begin, end, node;
-};
-
 static int compare_spans(const void *a, const void *b)
 {
-    const struct span *first = a, *second = b;
-    return (first->begin > second->begin) - (first->begin < second->begin);
+    const struct clean_span *first = a, *second = b;
+    if (first->begin != second->begin)
+        return first->begin < second->begin ? -1 : 1;
+    return (first->node > second->node) - (first->node < second->node);
 }
 
-/* The changed leaves of the message, in the order of its bytes. */
-static size_t find_spans(const struct cleaner *cleaner, size_t first, struct span *spans)
+/* A part with parts of its own is written anew only where it is removed as a whole. */
+static bool is_written(const struct cleaner *cleaner, size_t index, const struct message_part *part)
+{
+    return cleaner->threats[index] || (part->kind == MESSAGE_PART_LEAF && cleaner->changed[index]);
+}
+
+size_t clean_find_spans(const struct cleaner *cleaner, size_t first, struct clean_span *spans)
 {
     const struct message *message = cleaner->tree->nodes[first].message;
-    size_t count = 0;
+    size_t found = 0, count = 0, at = 0;
     for (size_t i = 0; i < message->count && first + i < cleaner->tree->count; i++) {
         const struct message_part *part = &message->parts[i];
-        if (part->kind == MESSAGE_PART_LEAF && cleaner->changed[first + i])
-            spans[count++] = (struct span){part->begin, part->end, first + i};
+        if (is_written(cleaner, first + i, part))
+            spans[found++] = (struct clean_span){part->begin, part->end, first + i};
     }
-    qsort(spans, count, sizeof(*spans), compare_spans);
+    qsort(spans, found, sizeof(*spans), compare_spans); /* parents before their children */
+    for (size_t i = 0; i < found; i++) {
+        if (spans[i].begin < at)
+            continue;
+        at = spans[i].end;
+        spans[count++] = spans[i];
+    }
     return count;
 }
 
 bool clean_parts(const struct cleaner *cleaner, size_t first, struct buffer *out)
 {
     const struct message *message = cleaner->tree->nodes[first].message;
-    struct span *spans = calloc(message->count, sizeof(*spans));
-    size_t count = spans ? find_spans(cleaner, first, spans) : 0;
+    struct clean_span *spans = calloc(message->count, sizeof(*spans));
+    size_t count = spans ? clean_find_spans(cleaner, first, spans) : 0;
     size_t at = 0;
-    bool written = spans != NULL;
-    for (size_t i = 0; i < count && written; i++) {
-        written = spans[i].begin >= at;
-        if (!written)
-            break;
+    if (!spans)
+        return false;
+    for (size_t i = 0; i < count; i++) {
         buffer_add(out, message->data + at, spans[i].begin - at);
-        write_part(cleaner, spans[i].node, out);
+        clean_write_part(cleaner, spans[i].node, out);
         at = spans[i].end;
     }
     free(spans);
-    if (written)
-        buffer_add(out, message->data + at, message->length - at);
-    return written && !out->failed;
+    buffer_add(out, message->data + at, message->length - at);
+    return !out->failed;
 }
 
 /* --- all --- */
 
-/* A node without content cannot be taken out by itself. */
-static bool mark_changes(struct cleaner *cleaner)
+bool clean_mark_changes(struct cleaner *cleaner, bool *any)
 {
     const struct tree *tree = cleaner->tree;
-    bool any = false;
+    cleaner->changed = calloc(tree->count, sizeof(*cleaner->changed));
+    *any = false;
+    if (!cleaner->changed)
+        return false;
     for (size_t i = tree->count; i-- > 0;) {
         cleaner->changed[i] |= cleaner->threats[i] != NULL;
-        any |= cleaner->changed[i];
+        *any |= cleaner->changed[i];
         if (i > 0)
             cleaner->changed[tree->nodes[i].parent] |= cleaner->changed[i];
     }
-    return any;
+    return true;
 }
 
 bool clean_message(const struct clean *clean, struct buffer *out, struct error *error)
@@ -192,10 +200,9 @@ bool clean_message(const struct clean *clean, struct buffer *out, struct error *
     struct cleaner cleaner = {clean->tree, clean->threats, NULL};
     if (clean->tree->limit != TREE_LIMIT_NONE)
         return error_set(error, ERROR_LIMIT, "clean", "not everything in the message was seen");
-    cleaner.changed = calloc(clean->tree->count, sizeof(*cleaner.changed));
-    if (!cleaner.changed)
+    bool any;
+    if (!clean_mark_changes(&cleaner, &any))
         return error_set(error, ERROR_INTERNAL, "clean", "out of memory");
-    bool any = mark_changes(&cleaner);
     bool written = any && clean_parts(&cleaner, 0, out);
     free(cleaner.changed);
     if (!any)

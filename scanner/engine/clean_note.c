@@ -33,7 +33,7 @@ static void add_threats(const struct cleaner *cleaner, size_t index, struct buff
     }
 }
 
-static bool is_signed(const struct tree *tree, size_t index)
+bool clean_is_signed(const struct tree *tree, size_t index)
 {
     for (;; index = tree->nodes[index].parent) {
         const char *type = tree->nodes[index].declared_type;
@@ -53,7 +53,7 @@ void clean_note_removed(const struct cleaner *cleaner, size_t index, struct buff
         note, "%s was removed from this message because of: ", name_of(cleaner, index, path));
     add_threats(cleaner, index, note);
     buffer_add_text(note, ".\r\n");
-    if (is_signed(cleaner->tree, index))
+    if (clean_is_signed(cleaner->tree, index))
         buffer_add_text(note, "The message was signed or encrypted; its signature does not fit any "
                               "more.\r\n");
 }

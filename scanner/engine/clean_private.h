@@ -25,6 +25,27 @@ bool clean_archive(const struct cleaner *cleaner, size_t index, struct buffer *o
 /* The message whose first node is `first`. */
 bool clean_parts(const struct cleaner *cleaner, size_t first, struct buffer *out);
 
+/* Allocates `changed` and sets it from the threats; the caller frees it. *any: there are some.
+ * False without memory. */
+bool clean_mark_changes(struct cleaner *cleaner, bool *any);
+
+/* Bytes of a message that go with a node. */
+struct clean_span {
+    size_t begin, end, node;
+};
+/* The parts of the message whose first node is `first` that are written anew by clean_write_part,
+ * in the order of its bytes, none inside of another; `spans` has room for all parts of the message.
+ * Returns their number. */
+size_t clean_find_spans(const struct cleaner *cleaner, size_t first, struct clean_span *spans);
+/* The whole part: its header and its content without what is to be removed, or the note. */
+void clean_write_part(const struct cleaner *cleaner, size_t index, struct buffer *out);
+
+/* In lines of 76 characters, each ended by CRLF. */
+void clean_add_base64(struct buffer *out, const char *data, size_t length);
+
+/* Whether the node stands in something that is signed or encrypted. */
+bool clean_is_signed(const struct tree *tree, size_t index);
+
 /* The note that stands for a node: what was removed and why, one sentence a line (CRLF). */
 void clean_note_removed(const struct cleaner *cleaner, size_t index, struct buffer *note);
 /* The note about an archive that was written as a ZIP file. */
