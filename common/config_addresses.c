@@ -25,9 +25,7 @@ static bool lower_local_part(const char *text, size_t length, char *out)
     return true;
 }
 
-/* "user@example.com", "@example.com" or, where `below` allows it, "@.example.com", normalised into
- * `normal`. Returns NULL or the reason. */
-static const char *normalise_left(const char *text, bool below, char normal[ADDRESS_SIZE])
+const char *config_normalise_left(const char *text, bool below, char normal[ADDRESS_SIZE])
 {
     char domain[DOMAIN_SIZE];
     const char *at = strrchr(text, '@');
@@ -58,7 +56,7 @@ static bool read_left(const json_t *value, const struct json_place *place, const
     const char *given;
     if (!json_get_text(value, place, member, ADDRESS_SIZE, &given, error))
         return false;
-    const char *reason = normalise_left(given, below, normal);
+    const char *reason = config_normalise_left(given, below, normal);
     if (reason)
         return json_place_error(place, member, error, "must be an address, or @ and a domain: %s",
                                 reason);

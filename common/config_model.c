@@ -2,6 +2,7 @@
 
 #include "common/cleanup.h"
 #include "common/file.h"
+#include "common/policy_model.h"
 #include "common/signing.h"
 
 #include <string.h>
@@ -108,6 +109,7 @@ void config_free(struct scanner_config *config)
         explicit_bzero(config->tls_key, strlen(config->tls_key));
     free(config->tls_key);
     config_free_delivery(&config->delivery);
+    policy_set_free(config->policy);
     free(config);
 }
 

@@ -51,7 +51,10 @@
  *        "authentication":{"filter":F},"recipients":{"filter":F},
  *        "routing":{"filter":F,"host_attribute":S [""],"address_attribute":S [""]},
  *        "groups":{"filter":F,"name_attribute":S ["cn"]}}] []},
- *  "policies":{"malware":{V:{"action":A,"hours":N [6],"then":A3 ["delete"]}}},
+ *  "policies":{"malware":{V:{"action":A,"hours":N [6],"then":A3 ["delete"],
+ *     "bypass_content":B [false]}},
+ *     and groups, lists, dictionaries, patterns, annotations, folders, templates and filters as
+ *     policy_model.h says},
  *  "engine":{"workers":N [2],"scan_seconds":N [60],
  *     "limits":{"depth":N [20],"parts":N [10000],"unpacked_megabytes":N [256],"ratio":N [1000],
  *        "memory_megabytes":N [2048]}},
@@ -85,7 +88,8 @@
  * A: "delete", "reject", "deliver" with the verdict named in a header field, "clean" (what carries
  * the verdict is removed from the message; where that cannot be done it is deleted) or "quarantine"
  * (the message waits on the scanner and is scanned again with new signatures, until `hours` have
- * passed; what is still not clean then gets A3: "delete" or "deliver"). */
+ * passed; what is still not clean then gets A3: "delete" or "deliver"). "bypass_content": no content
+ * filter is asked about a message with the verdict that is delivered. */
 
 enum config_route_kind { CONFIG_ROUTE_MX, CONFIG_ROUTE_RELAY };
 

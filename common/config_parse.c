@@ -2,6 +2,7 @@
 
 #include "common/cleanup.h"
 #include "common/message_id.h"
+#include "common/policy_model.h"
 #include "common/timestamp.h"
 
 #include <stdio.h>
@@ -164,76 +165,21 @@ static bool read_head(const json_t *document, struct scanner_config *config, str
     return !reason || json_place_error(NULL, "host_name", error, "%s", reason);
 }
 
-/* --- policies --- */
-
-static bool read_action(const json_t *policy, const struct json_place *place, const char *member,
-                        enum config_action *action, struct error *error)
-{
-    const char *text;
-    return json_get_text_or(policy, place, member, 32, config_action_name(*action), &text, error) &&
-           (config_action_parse(text, action) ||
-            json_place_error(place, member, error,
-                             "must be deliver, delete, reject, clean or quarantine"));
-}
-
-static bool read_verdict(const json_t *malware, const struct json_place *malware_place,
-                         const char *name, struct config_malware_policy *policy,
-                         struct error *error)
-{
-    static const char *const known[] = {"action", "hours", "then", "bypass_content", NULL};
-    struct json_place place = {.parent = malware_place, .name = name};
-    const json_t *value;
-    int64_t hours;
-    if (!json_get_object(malware, malware_place, name, false, &value, error))
-        return false;
-    if (!value)
-        return true;
-    if (!config_check_members(value, &place, known, error) ||
-        !read_action(value, &place, "action", &policy->action, error) ||
-        !json_get_integer_or(value, &place, "hours", 1, 720, policy->hours, &hours, error) ||
-        !read_action(value, &place, "then", &policy->then, error) ||
-        !json_get_bool_or(value, &place, "bypass_content", policy->bypass_content,
-                          &policy->bypass_content, error))
-        return false;
-    policy->hours = (int)hours;
-    return policy->then == CONFIG_ACTION_DELETE || policy->then == CONFIG_ACTION_DELIVER ||
-           json_place_error(&place, "then", error, "must be delete or deliver");
-}
-
-static bool read_malware(const json_t *malware, const struct json_place *place,
-                         struct scanner_config *config, struct error *error)
-{
-    const char *known[CONFIG_VERDICT_COUNT + 1] = {NULL};
-    for (size_t i = 0; i < CONFIG_VERDICT_COUNT; i++)
-        known[i] = config_verdict_name((enum config_verdict)i);
-    if (!config_check_members(malware, place, known, error))
-        return false;
-    for (size_t i = 0; i < CONFIG_VERDICT_COUNT; i++)
-        if (!read_verdict(malware, place, known[i], &config->malware[i], error))
-            return false;
-    return true;
-}
-
 static bool read_policies(const json_t *document, struct scanner_config *config,
                           struct error *error)
 {
-    static const char *const known[] = {"malware", NULL};
     struct json_place place = {.name = "policies"};
     struct json_place malware_place = {.parent = &place, .name = "malware"};
     const json_t *policies, *malware;
-    for (size_t i = 0; i < CONFIG_VERDICT_COUNT; i++)
-        config->malware[i] = (struct config_malware_policy){
-            config_verdict_usual_action((enum config_verdict)i), 6, CONFIG_ACTION_DELETE, false};
+    config_usual_malware(config->malware);
     if (!json_get_object(document, NULL, "policies", false, &policies, error))
         return false;
-    if (!policies)
-        return true;
-    return config_check_members(policies, &place, known, error) &&
-           json_get_object(policies, &place, "malware", false, &malware, error) &&
-           (!malware || read_malware(malware, &malware_place, config, error));
+    config->policy = policy_set_parse(policies, &place, error);
+    if (!config->policy || !policies)
+        return config->policy != NULL;
+    return json_get_object(policies, &place, "malware", false, &malware, error) &&
+           (!malware || config_read_malware(malware, &malware_place, config->malware, error));
 }
-
-/* --- the rest --- */
 
 static bool read_engine_limits(const json_t *engine, const struct json_place *engine_place,
                                struct config_engine_limits *limits, struct error *error)

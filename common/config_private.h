@@ -70,6 +70,17 @@ bool config_read_route(const json_t *value, const struct json_place *place,
 
 void config_free_route(struct config_route *route);
 
+/* What counts where no policy says otherwise (config_malware.c). */
+void config_usual_malware(struct config_malware_policy policies[CONFIG_VERDICT_COUNT]);
+/* Reads the policies of the verdicts that `malware` names; the others stay. */
+bool config_read_malware(const json_t *malware, const struct json_place *place,
+                         struct config_malware_policy policies[CONFIG_VERDICT_COUNT],
+                         struct error *error);
+
+/* "user@example.com", "@example.com" or, where `below` allows it, "@.example.com", normalised into
+ * `normal` (lower case, A-labels). Returns NULL or the reason (config_addresses.c). */
+const char *config_normalise_left(const char *text, bool below, char normal[ADDRESS_SIZE]);
+
 /* Reads `aliases`, `masquerades` and `bounce_protection` (config_addresses.c), after the domains.
  */
 bool config_read_addresses(const json_t *document, struct scanner_config *config,

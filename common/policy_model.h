@@ -24,8 +24,12 @@
  * directory group). V: a verdict's name; MP: {"action","hours","then","bypass_content":B [false]},
  * of verdicts that are not named the general one counts. "bypass_content": no content filter is
  * asked about a message with that verdict that is delivered.
- * GLOB: * and ? regardless of case. "types" are by content (scanner/engine/type.h), "media_types"
- * what the message says. Something is in an attachment list when one of its four sorts says so.
+ * GLOB: * and ? regardless of the case of A to Z. "names" fit the file name and the name with its
+ * folders. "types" are by content (scanner/engine/type.h), "media_types" what the message says. In
+ * "types" of a list "flag:encrypted" and "flag:macros" stand for what the engine says of a part by
+ * its flags (POLICY_NODE_ENCRYPTED and POLICY_NODE_MACROS of scanner/policy/evaluate.h, which the
+ * engine sets and the evaluation looks at). Something is in an attachment list when one of its four
+ * sorts says so. Names of directory groups are compared regardless of the case of A to Z.
  * K: "none", "luhn" (payment cards), "iban", "my_number" (Japan), "us_ssn", "email".
  *
  * C, a condition: {"field":F,"not":B [false], and by field:
@@ -51,12 +55,15 @@
  *   "verdict": "values":[V or "clean"]
  *   "direction": "values":["inbound","outbound"]
  *   }
+ * Fields with one operation alone ("language", "verdict", "direction") have no "op". No conditions
+ * with "all" are always met; "any" needs at least one. Actions may be missing ([]) where "then" is
+ * "stop". Members that a field or an operation has no use for are refused.
  * "not" turns the result of the condition over. A recipient's condition is looked at for each
  * recipient by itself, and so is a filter that has one.
  *
  * A, an action: {"action":N, and by name}
  *   disposition, the strictest of all that apply counts (in this order): "delete", "reject"
- *     ("text":S [""]: what the sender is told), "bounce" ("text":S [""]: accepted, then returned),
+ *     ("text":S [""]: what the sender is told, ASCII, 400 bytes), "bounce" ("text":S [""]: accepted, then returned),
  *     "defer" (451), "incident" with "folder":ID (a quarantine folder holds the message, another
  *     one keeps a copy), "deliver"
  *   "add_header" {"name","value"}, "remove_header" {"name"}, "subject" {"text","place":"begin" or
@@ -267,7 +274,8 @@ struct policy_set {
 /* Limits: 1000 groups of 10,000 members, 10,000 filters of 100 conditions and 50 actions, 1000
  * values a condition, 1000 each of lists, patterns, annotations, folders and templates; 1000
  * dictionaries with 1,000,000 words in all; names 200 bytes, expressions 4 KiB, values and words
- * 1 KiB, annotations 64 KiB each.
+ * 1 KiB, annotations 64 KiB each; 10,000 entries of each sort a list; weights 1 to 1000, at_least 1
+ * to 1,000,000, numbers to 2^40.
  *
  * Reads the object `policies` (its "malware" is config_model.h's and passed over here); NULL is an
  * empty set. Checks every member, every reference (a filter's group, list, dictionary, pattern,

@@ -6,9 +6,13 @@
 
 /* "premium.executables", "premium.scripts", "premium.archives", "premium.encrypted",
  * "premium.office_macros", "premium.office", "premium.media", "premium.images",
- * "premium.documents"; *count of them. A member "encrypted" or "macros" of the type names used in
- * them is what scanner/engine says of a node (policy_node.flags). */
+ * "premium.documents"; *count of them. "flag:encrypted" and "flag:macros" in their types are what
+ * scanner/engine says of a node by its flags (policy_model.h, policy_node.flags). The lists have
+ * media types of what a message says and types as scanner/engine/type.h names them; an extension
+ * alone is enough. */
 const struct policy_list *policy_premium_lists(size_t *count);
+/* "premium.confidential_en", "premium.confidential_ja", "premium.financial_en",
+ * "premium.financial_ja", "premium.personal_en", "premium.personal_ja", "premium.credentials". */
 const struct policy_dictionary *policy_premium_dictionaries(size_t *count);
 /* "premium.payment_card", "premium.iban", "premium.my_number", "premium.us_ssn",
  * "premium.email_address". */
