@@ -33,6 +33,7 @@ static void on_accepted(void *argument, const struct queue_record *record, enum 
     struct queue_message *message = acceptance->message;
     if (result == ERROR_NONE) {
         message->body_offset = record->body_offset;
+        queue_submitted_add(queue, message);
         queue_table_add(queue, message);
         queue_segment_take(queue, record->segment, message);
         queue_schedule(queue, message);
@@ -42,6 +43,15 @@ static void on_accepted(void *argument, const struct queue_record *record, enum 
     if (acceptance->done)
         acceptance->done(acceptance->argument, result);
     free(acceptance);
+}
+
+static bool is_within_limits(const struct queue_draft *draft, const struct queue_record *record)
+{
+    if (record->body.failed || record->events.failed ||
+        record->body.length > QUEUE_LOG_INLINE_LIMIT)
+        return false;
+    return draft->state != QUEUE_TO_BE_HANDED_OVER ||
+           (draft->extra_header && strlen(draft->extra_header) <= QUEUE_HANDOVER_INFO_LIMIT);
 }
 
 void queue_accept(struct queue *queue, struct queue_draft *draft,
@@ -64,8 +74,7 @@ void queue_accept(struct queue *queue, struct queue_draft *draft,
     struct queue_message *message =
         queue_record_get_message(record->meta.data, record->meta.length);
     *acceptance = (struct acceptance){queue, message, done, argument};
-    if (!message || record->body.failed || record->events.failed ||
-        record->body.length > QUEUE_LOG_INLINE_LIMIT) {
+    if (!message || !is_within_limits(draft, record)) {
         record->result = ERROR_LIMIT;
     } else {
         message->id = record->id;
@@ -301,6 +310,7 @@ struct queue *queue_open_sized(const char *folder, struct event_base *base,
     snprintf(queue->folder, sizeof queue->folder, "%s", folder);
     queue->base = base;
     queue->hooks = *hooks;
+    queue->handovers_end = &queue->handovers;
     queue->log = queue_log_open(folder, base, segment_bytes, queue_recover_record, queue, error);
     if (!queue->log || !open_timers(queue, error)) {
         queue_close(queue);
@@ -331,5 +341,6 @@ void queue_close(struct queue *queue)
             queue_message_free(message);
         }
     free(queue->buckets);
+    free(queue->submitted);
     free(queue);
 }

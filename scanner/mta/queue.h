@@ -102,6 +102,7 @@ struct queue_message {
     struct queue_message *hash_next;
     struct queue_message *lower, *higher; /* the tree by ids (queue_order.c) */
     struct queue_message *segment_next, **segment_link;
+    struct queue_message *handover_next, **handover_link; /* of those TO_BE_HANDED_OVER */
     struct queue_segment *segment;
     uint64_t body_offset;
     uint64_t body_length;      /* bytes, trace header fields included */
@@ -117,7 +118,8 @@ struct queue_message {
     uint16_t busy; /* users (scan, deliveries) at work on it */
     uint8_t direction, state, flags;
     bool large;
-    bool removed; /* the last user frees it */
+    bool removed;   /* the last user frees it */
+    bool submitted; /* as in its draft */
     struct queue_recipient recipients[];
 };
 
@@ -142,6 +144,7 @@ struct queue_draft {
     int large_fd;       /* taken over; -1 where the body is in memory */
     uint64_t large_length;
     struct buffer events; /* taken over */
+    bool submitted;       /* its id is remembered (queue_was_submitted) */
 };
 
 struct queue;
@@ -160,8 +163,9 @@ struct queue *queue_open(const char *folder, struct event_base *base,
 void queue_close(struct queue *queue);
 
 /* Appends the message; `done` is called from the loop once it is on stable storage (ERROR_NONE) or
- * was refused: ERROR_NO_SPACE, or ERROR_LIMIT for one with no recipient, with over 100,000, or with
- * a body in memory over QUEUE_LOG_INLINE_LIMIT. The draft's borrowed text is copied before the call
+ * was refused: ERROR_NO_SPACE, or ERROR_LIMIT for one with no recipient, with over 100,000, with a
+ * body in memory over QUEUE_LOG_INLINE_LIMIT, or TO_BE_HANDED_OVER with no info or one over
+ * QUEUE_HANDOVER_INFO_LIMIT. The draft's borrowed text is copied before the call
  * returns. */
 void queue_accept(struct queue *queue, struct queue_draft *draft,
                   void (*done)(void *argument, enum error_code result), void *argument);
@@ -224,6 +228,15 @@ size_t queue_next(struct queue *queue, const struct message_id *after,
 /* Calls visit for each message until it returns false; it may change the one it is given. */
 void queue_each(struct queue *queue, bool (*visit)(void *argument, struct queue_message *message),
                 void *argument);
+
+/* The messages TO_BE_HANDED_OVER in the order in which they came: the first one where `after` is
+ * NULL, else the one behind it. NULL at the end. Costs the same however long the queue is. */
+struct queue_message *queue_handover_next(const struct queue *queue,
+                                          const struct queue_message *after);
+/* Whether a message of that id was accepted as `submitted`: for a day, of the last 65,536 of them,
+ * and after a restart those whose records the log still holds. So a message that is submitted again
+ * because an answer was lost is known even where it is delivered already. */
+bool queue_was_submitted(const struct queue *queue, const struct message_id *id);
 
 /* Reads up to `length` bytes of the stored body from `offset`. Returns the count, 0 at the end, -1
  * with *error. */

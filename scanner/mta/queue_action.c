@@ -179,3 +179,12 @@ queue_action queue_action_find(const char *name)
             return actions[i].run;
     return NULL;
 }
+
+enum queue_action_result queue_action_run(queue_action run, struct mta *mta,
+                                          struct queue_message *message,
+                                          const struct queue_action_order *order)
+{
+    if (message->state == QUEUE_TO_BE_HANDED_OVER && run != delete_message)
+        return QUEUE_ACTION_REFUSED;
+    return run(mta, message, order);
+}

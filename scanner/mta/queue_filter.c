@@ -19,7 +19,8 @@ static const char *const state_names[] = {[QUEUE_FILTER_ANY_STATE] = "",
                                           [QUEUE_FILTER_WAITING] = "waiting",
                                           [QUEUE_FILTER_ACTIVE] = "active",
                                           [QUEUE_FILTER_HELD] = "held",
-                                          [QUEUE_FILTER_SUSPECT] = "suspect"};
+                                          [QUEUE_FILTER_SUSPECT] = "suspect",
+                                          [QUEUE_FILTER_HANDOVER] = "handover"};
 
 /* --- reading --- */
 
@@ -114,6 +115,8 @@ static enum queue_filter_queue queue_of(const struct queue_message *message)
 
 static enum queue_filter_state state_of(const struct queue_message *message)
 {
+    if (message->state == QUEUE_TO_BE_HANDED_OVER)
+        return QUEUE_FILTER_HANDOVER;
     if (message->flags & QUEUE_FLAG_HELD)
         return QUEUE_FILTER_HELD;
     if ((message->flags & QUEUE_FLAG_SUSPECT) && message->state == QUEUE_TO_BE_SCANNED)

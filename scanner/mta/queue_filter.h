@@ -11,7 +11,7 @@ enum queue_filter_queue {
     QUEUE_FILTER_ANY_QUEUE,
     QUEUE_FILTER_INBOUND, /* to be scanned, as queue_count counts them */
     QUEUE_FILTER_OUTBOUND,
-    QUEUE_FILTER_DELIVERY,
+    QUEUE_FILTER_DELIVERY, /* those to be handed over too */
 };
 
 enum queue_filter_state {
@@ -19,7 +19,8 @@ enum queue_filter_state {
     QUEUE_FILTER_WAITING,
     QUEUE_FILTER_ACTIVE, /* in delivery, or being scanned */
     QUEUE_FILTER_HELD,
-    QUEUE_FILTER_SUSPECT, /* in quarantine */
+    QUEUE_FILTER_SUSPECT,  /* in quarantine */
+    QUEUE_FILTER_HANDOVER, /* waits for the Control Center to take it */
 };
 
 /* Conditions that all have to be met. Texts are parts of addresses regardless of (ASCII) case; NULL

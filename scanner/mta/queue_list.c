@@ -30,7 +30,8 @@ static json_t *shown(const char *text)
     return json_stringn(clean, utf8_scrub(clean, length));
 }
 
-/* "" where it is not tried by itself: it is held, or goes as soon as it is scanned. */
+/* "" where it is not tried by itself: it is held, waits for the Control Center, or goes as soon as it
+ * is scanned. */
 static json_t *time_or_none(int64_t milliseconds)
 {
     char text[TIMESTAMP_TEXT_SIZE];
@@ -40,7 +41,8 @@ static json_t *time_or_none(int64_t milliseconds)
 static json_t *describe_recipient(const struct queue_recipient *recipient,
                                   const struct queue_message *message)
 {
-    bool queued = recipient->state == QUEUE_RECIPIENT_QUEUED;
+    bool queued = recipient->state == QUEUE_RECIPIENT_QUEUED &&
+                  message->state != QUEUE_TO_BE_HANDED_OVER;
     int64_t next = recipient->next_attempt ? recipient->next_attempt : message->received_at;
     return json_pack("{s:o,s:s,s:I,s:o,s:o,s:o}", "address", shown(recipient->address), "state",
                      recipient_states[recipient->state], "attempts",

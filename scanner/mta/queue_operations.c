@@ -66,8 +66,10 @@ static void keep_busy(struct job *job, const struct message_id *id)
 /* False where it has to be asked again. */
 static bool act(struct job *job, struct queue_message *message)
 {
-    enum queue_action_result result = job->run(job->operations->mta, message, &job->order);
+    enum queue_action_result result =
+        queue_action_run(job->run, job->operations->mta, message, &job->order);
     job->changed += result == QUEUE_ACTION_CHANGED;
+    job->failed += result == QUEUE_ACTION_REFUSED;
     return result != QUEUE_ACTION_BUSY;
 }
 

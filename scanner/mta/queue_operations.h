@@ -11,6 +11,9 @@
  *   bounce    its queued recipients become BOUNCED and the sender is told
  *   reroute   its queued recipients get a route of their own, or lose it (""), and are due now
  *
+ * A message that waits for the Control Center to take it can be deleted; every other action counts
+ * as failed.
+ *
  * delete, bounce and reroute need a message that no attempt is under way for. One that is on the
  * wire is looked at again until it is not, for up to QUEUE_JOB_BUSY_MS, and counts as failed then.
  * So none is both deleted and delivered, or sent by two routes. */

@@ -10,6 +10,8 @@ struct queue_wait {
     struct queue_message *message;
 };
 
+struct queue_submitted;
+
 struct queue {
     char folder[4000];
     struct event_base *base;
@@ -22,7 +24,9 @@ struct queue {
     size_t message_count;
     struct queue_message *order; /* the same ones by their ids (queue_order.c) */
     struct queue_counts counts;
-    uint64_t live_bytes; /* of the message records that are still needed */
+    struct queue_message *handovers, **handovers_end;
+    struct queue_submitted *submitted; /* NULL while there was none */
+    uint64_t live_bytes;               /* of the message records that are still needed */
 
     /* A heap over the idle messages, the earliest first; place 0 is not used. */
     struct queue_wait *waits;
@@ -63,6 +67,12 @@ void queue_table_remove(struct queue *queue, struct queue_message *message);
 void queue_order_add(struct queue *queue, struct queue_message *message);
 void queue_order_remove(struct queue *queue, struct queue_message *message);
 void queue_count_change(struct queue *queue, const struct queue_message *message, int by);
+
+/* queue_handover.c: what the queue and the Control Center owe each other. */
+void queue_handover_add(struct queue *queue, struct queue_message *message);
+void queue_handover_remove(struct queue *queue, struct queue_message *message);
+/* Remembers the id of a message that is submitted; passed over for one that is too old. */
+void queue_submitted_add(struct queue *queue, const struct queue_message *message);
 
 /* Puts an idle message into the heap at the time that its state asks for, or takes it out where
  * nothing is to be done with it now. */

@@ -6,6 +6,9 @@
 enum { CHANGE_RECIPIENTS = 1, CHANGE_SCANNED = 2, CHANGE_FLAGS = 3 };
 
 #define ENVELOPE_VERSION 1
+/* What a byte behind the recipients says; envelopes that were written before there was one have
+ * none. */
+#define TRAIT_SUBMITTED 1
 #define RECIPIENTS_LIMIT 100000u
 #define REPLY_LIMIT 500u /* bytes that are kept of a reply; the event has all of it */
 #define TEXT_ABSENT UINT32_MAX
@@ -155,6 +158,12 @@ static void put_envelope(struct buffer *meta, uint8_t direction, uint8_t state, 
     put_u32(meta, (uint32_t)recipients);
 }
 
+static void put_traits(struct buffer *meta, bool submitted)
+{
+    if (submitted)
+        put_u8(meta, TRAIT_SUBMITTED);
+}
+
 void queue_record_put_draft(struct buffer *meta, const struct queue_draft *draft)
 {
     put_envelope(meta, (uint8_t)draft->direction, (uint8_t)draft->state, draft->flags,
@@ -165,6 +174,7 @@ void queue_record_put_draft(struct buffer *meta, const struct queue_draft *draft
                                                        .original = draft->recipients[i].original,
                                                        .route = draft->recipients[i].route,
                                                        .notify = draft->recipients[i].notify});
+    put_traits(meta, draft->submitted);
 }
 
 void queue_record_put_message(struct buffer *meta, const struct queue_message *message)
@@ -178,6 +188,7 @@ void queue_record_put_message(struct buffer *meta, const struct queue_message *m
                                                        from->route, from->next_attempt,
                                                        from->attempts, from->state, from->notify});
     }
+    put_traits(meta, message->submitted);
 }
 
 /* Copies a span behind the fixed part of a message and moves the cursor on. */
@@ -243,6 +254,7 @@ struct queue_message *queue_record_get_message(const char *meta, size_t length)
         }
         message->open_recipients += recipient->state == QUEUE_RECIPIENT_QUEUED;
     }
+    message->submitted = reader.at < reader.end && (get_u8(&reader) & TRAIT_SUBMITTED);
     return message;
 }
 

@@ -27,6 +27,7 @@ static void recover_message(struct queue *queue, const struct queue_record_view 
         return;
     }
     message->id = view->id;
+    queue_submitted_add(queue, message);
     message->large = view->large;
     message->body_offset = view->body_offset;
     message->body_length = view->body_length;

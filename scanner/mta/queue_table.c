@@ -50,6 +50,7 @@ void queue_table_add(struct queue *queue, struct queue_message *message)
     message->hash_next = *bucket;
     *bucket = message;
     queue_order_add(queue, message);
+    queue_handover_add(queue, message);
     queue->message_count++;
     queue_count_change(queue, message, 1);
 }
@@ -61,6 +62,7 @@ void queue_table_remove(struct queue *queue, struct queue_message *message)
         link = &(*link)->hash_next;
     *link = message->hash_next;
     queue_order_remove(queue, message);
+    queue_handover_remove(queue, message);
     queue->message_count--;
     queue_count_change(queue, message, -1);
 }

@@ -14,6 +14,7 @@
 #include <time.h>
 
 #define SEGMENT_BYTES (128u << 10)
+#define HANDOVER_INFO "{\"kind\":\"incident\"}"
 
 /* The child's part */
 
@@ -47,13 +48,16 @@ static void on_accepted(void *argument, enum error_code result)
     free(accepting);
 }
 
-static void accept_one(struct queue_scene *scene, size_t length)
+static void accept_one(struct queue_scene *scene, size_t length, enum queue_message_state state)
 {
     struct accepting *accepting = malloc(sizeof *accepting);
     accepting->scene = scene;
     accepting->id = message_id_new();
     struct queue_draft_recipient recipient = {.address = "alice@example.org"};
     struct queue_draft draft = scene_draft(scene, &accepting->id, &recipient, 1, length);
+    draft.state = state;
+    if (state == QUEUE_TO_BE_HANDED_OVER)
+        draft.extra_header = HANDOVER_INFO;
     scene->waiting++;
     queue_accept(scene->queue, &draft, on_accepted, accepting);
 }
@@ -61,6 +65,8 @@ static void accept_one(struct queue_scene *scene, size_t length)
 static bool defer_one(void *argument, struct queue_message *message)
 {
     struct queue_scene *scene = argument;
+    if (message->state == QUEUE_TO_BE_HANDED_OVER)
+        return true;
     if (message->state == QUEUE_TO_BE_SCANNED)
         queue_change_scanned(scene->queue, message, "X-Scanned: yes\r\n",
                              scene_event("scanned", &message->id));
@@ -76,7 +82,9 @@ static bool finish_some(void *argument, struct queue_message *message)
     if (++scene->visited % 4 == 0)
         return true;
     ledger_note('F', &message->id);
-    scene_finish(scene, message, QUEUE_RECIPIENT_DELIVERED);
+    scene_finish(scene, message,
+                 message->state == QUEUE_TO_BE_HANDED_OVER ? QUEUE_RECIPIENT_HANDED_OVER
+                                                           : QUEUE_RECIPIENT_DELIVERED);
     return true;
 }
 
@@ -106,7 +114,8 @@ static void work(struct queue_scene *scene, int rounds)
 {
     for (int round = 0; round < rounds; round++) {
         for (int i = 0; i < 12; i++)
-            accept_one(scene, i == 5 ? (1 << 20) + 4097 : (size_t)(i * i * 300));
+            accept_one(scene, i == 5 || i == 9 ? (1 << 20) + 4097 : (size_t)(i * i * 300),
+                       i % 3 ? QUEUE_TO_BE_SCANNED : QUEUE_TO_BE_HANDED_OVER);
         scene_wait(scene);
         queue_each(scene->queue, defer_one, scene);
         queue_each(scene->queue, finish_some, scene);
@@ -265,6 +274,8 @@ static void check_entry(struct queue_scene *scene, const struct ledger_entry *en
     if (!message)
         return;
     assert_int_equal(message->state == QUEUE_TO_BE_DELIVERED, entry->scanned);
+    if (message->state == QUEUE_TO_BE_HANDED_OVER)
+        assert_string_equal(message->extra_header, HANDOVER_INFO);
     scene_check_body(scene, message, message->body_length);
 }
 
@@ -285,12 +296,16 @@ static void check(struct queue_scene *scene)
         buffer_free(&out);
     }
     queue_each(scene->queue, note_found, &ledger);
-    int large = 0;
+    int large = 0, handovers = 0, listed = 0;
     for (size_t i = 0; i < ledger.count; i++) {
         check_entry(scene, &ledger.entries[i]);
         struct queue_message *message = queue_find(scene->queue, &ledger.entries[i].id);
         large += message && message->large;
+        handovers += message && message->state == QUEUE_TO_BE_HANDED_OVER;
     }
+    for (struct queue_message *each = NULL; (each = queue_handover_next(scene->queue, each));)
+        listed++;
+    assert_int_equal(listed, handovers);
     assert_int_equal(scene_large_files(scene), large);
     free(ledger.entries);
 }
