@@ -365,7 +365,8 @@ struct scanner_config {
     struct config_bounce_protection bounce_protection;
     struct config_directory directory;
     struct config_malware_policy malware[CONFIG_VERDICT_COUNT];
-    struct policy_set *policy; /* policy_model.h; never NULL */
+    struct policy_set *policy;   /* policy_model.h; never NULL */
+    uint64_t policy_fingerprint; /* another one where anything in `policies` differs */
     struct config_engine engine;
     struct config_signatures signatures;
 };

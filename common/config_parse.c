@@ -5,6 +5,7 @@
 #include "common/policy_model.h"
 #include "common/timestamp.h"
 
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -165,6 +166,23 @@ static bool read_head(const json_t *document, struct scanner_config *config, str
     return !reason || json_place_error(NULL, "host_name", error, "%s", reason);
 }
 
+static int add_to_hash(const char *text, size_t length, void *hash)
+{
+    return crypto_generichash_update(hash, (const unsigned char *)text, length);
+}
+
+static uint64_t fingerprint_of(const json_t *object)
+{
+    unsigned char digest[crypto_generichash_BYTES];
+    crypto_generichash_state hash;
+    uint64_t fingerprint;
+    crypto_generichash_init(&hash, NULL, 0, sizeof(digest));
+    json_dump_callback(object, add_to_hash, &hash, JSON_COMPACT | JSON_SORT_KEYS);
+    crypto_generichash_final(&hash, digest, sizeof(digest));
+    memcpy(&fingerprint, digest, sizeof(fingerprint));
+    return fingerprint;
+}
+
 static bool read_policies(const json_t *document, struct scanner_config *config,
                           struct error *error)
 {
@@ -177,6 +195,7 @@ static bool read_policies(const json_t *document, struct scanner_config *config,
     config->policy = policy_set_parse(policies, &place, error);
     if (!config->policy || !policies)
         return config->policy != NULL;
+    config->policy_fingerprint = fingerprint_of(policies);
     return json_get_object(policies, &place, "malware", false, &malware, error) &&
            (!malware || config_read_malware(malware, &malware_place, config->malware, error));
 }

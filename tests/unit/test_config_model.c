@@ -217,6 +217,30 @@ static void a_complete_document_becomes_typed_values(void **state)
     config_free(c);
 }
 
+static void the_fingerprint_of_policies_changes_with_them_alone(void **state)
+{
+    static const char *const documents[] = {"'malware':{'virus':{'action':'reject'}}",
+                                            "'malware':{'virus':{'action':'delete'}}",
+                                            "'malware':{'virus':{'action':'reject'}},'groups':[]"};
+    uint64_t fingerprints[2][COUNT_OF(documents)];
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(documents) * 2; i++) {
+        char text[4096];
+        snprintf(text, sizeof(text), "%.*s,'engine':{'workers':%d},'policies':{%s}}",
+                 (int)(strlen(smallest) - 1), smallest, 1 + (int)(i / COUNT_OF(documents)),
+                 documents[i % COUNT_OF(documents)]);
+        struct error error = {0};
+        struct scanner_config *c = parse(text, &error);
+        if (!c)
+            fail_msg("%s: %s", error.where, error.message);
+        fingerprints[i / COUNT_OF(documents)][i % COUNT_OF(documents)] = c->policy_fingerprint;
+        config_free(c);
+    }
+    assert_memory_equal(fingerprints[0], fingerprints[1], sizeof(fingerprints[0]));
+    assert_true(fingerprints[0][0] != fingerprints[0][1]);
+    assert_true(fingerprints[0][0] != fingerprints[0][2]);
+}
+
 static void domains_are_sorted_and_found_by_their_a_labels(void **state)
 {
     (void)state;
@@ -574,6 +598,7 @@ int main(void)
         cmocka_unit_test(getters_check_types_and_ranges_and_name_the_place),
         cmocka_unit_test(a_very_deep_place_is_cut_and_stays_text),
         cmocka_unit_test(a_complete_document_becomes_typed_values),
+        cmocka_unit_test(the_fingerprint_of_policies_changes_with_them_alone),
         cmocka_unit_test(domains_are_sorted_and_found_by_their_a_labels),
         cmocka_unit_test(the_smallest_document_takes_every_default),
         cmocka_unit_test(a_certificate_makes_tls_optional_unless_told_otherwise),
