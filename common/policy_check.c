@@ -27,14 +27,16 @@ static size_t characters_before(const char *text, size_t bytes)
     return count;
 }
 
+/* Without the look for characters that must come later: a hostile text has them. */
 static pcre2_code *compile(const char *expression, struct error *error)
 {
     int number;
     size_t offset;
     PCRE2_UCHAR message[200];
-    pcre2_code *code = pcre2_compile(
-        (PCRE2_SPTR)expression, PCRE2_ZERO_TERMINATED,
-        PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C, &number, &offset, NULL);
+    pcre2_code *code = pcre2_compile((PCRE2_SPTR)expression, PCRE2_ZERO_TERMINATED,
+                                     PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE |
+                                         PCRE2_NEVER_BACKSLASH_C | PCRE2_NO_START_OPTIMIZE,
+                                     &number, &offset, NULL);
     if (code)
         return code;
     pcre2_get_error_message(number, message, sizeof(message));

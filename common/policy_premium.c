@@ -154,8 +154,8 @@ static char *archive_types[] = {"application/zip",
                                 "application/x-ms-wim",
                                 "application/x-stuffit"};
 
-static char *encrypted_extensions[] = {"pgp", "gpg", "asc", "p7m",  "p7e",
-                                       "aes", "axx", "age", "kdbx", "rpmsg"};
+static char *encrypted_extensions[] = {"pgp", "gpg", "p7m",  "p7e",  "aes",
+                                       "axx", "age", "kdbx", "rpmsg"};
 static char *encrypted_media[] = {"application/pgp-encrypted", "application/pkcs7-mime",
                                   "application/x-pkcs7-mime",
                                   "application/x-microsoft-rpmsg-message"};
