@@ -82,6 +82,16 @@ static json_t *try_signatures(struct master *master, const json_t *request, uint
     return refuse(error_text(&error, text, sizeof(text)));
 }
 
+static json_t *show_message(struct master *master, const json_t *request, uint64_t *wait_for)
+{
+    struct error error = {0};
+    char text[700];
+    *wait_for = CONTROL_OTHERS | master->next_trial++;
+    if (show_message_start(master->shows, master->state, request, *wait_for, &error))
+        return NULL;
+    return refuse(error_text(&error, text, sizeof(text)));
+}
+
 static json_t *handle_request(const json_t *request, uint64_t *wait_for, void *context)
 {
     struct master *master = context;
@@ -92,6 +102,8 @@ static json_t *handle_request(const json_t *request, uint64_t *wait_for, void *c
         return reload(master, request, wait_for);
     if (op && strcmp(op, "try_signatures") == 0)
         return try_signatures(master, request, wait_for);
+    if (op && strcmp(op, "show_message") == 0)
+        return show_message(master, request, wait_for);
     return refuse("op must be status, reload or try_signatures");
 }
 

@@ -6,6 +6,7 @@
 #include "scanner/engine/board.h"
 #include "scanner/engine/control.h"
 #include "scanner/engine/engine.h"
+#include "scanner/engine/show_message.h"
 #include "scanner/engine/signatures.h"
 #include "scanner/engine/trial.h"
 
@@ -48,6 +49,7 @@ struct master {
     struct generation_entry generations[MASTER_GENERATIONS];
     struct handover handover;
     struct trial trials[TRIALS_MOST];
+    struct show_message shows[SHOW_MESSAGES_MOST];
     uint64_t next_trial;
     uint64_t next_number; /* of the generation that is started next */
     bool start_wanted;    /* start one as soon as there is room */

@@ -208,6 +208,7 @@ void master_kill_late(struct master *master)
 {
     int64_t now = timestamp_monotonic_ms();
     trials_kill_late(master->trials);
+    show_messages_kill_late(master->shows);
     for (size_t i = 0; i < MASTER_GENERATIONS; i++) {
         const struct generation_entry *entry = &master->generations[i];
         bool waited_for = entry->state == GENERATION_LOADING || entry->state == GENERATION_ENDING;
@@ -327,6 +328,10 @@ void master_reap(struct master *master)
             trial_ended(master->trials, master->state, pid, status, &number);
         if (tried)
             control_answer(master->control, number, tried);
+        cleanup_json json_t *shown =
+            show_message_ended(master->shows, master->state, pid, status, &number);
+        if (shown)
+            control_answer(master->control, number, shown);
         for (size_t i = 0; i < MASTER_GENERATIONS; i++) {
             struct generation_entry *entry = &master->generations[i];
             if (entry->state != GENERATION_NONE && entry->pid == pid)
