@@ -1,13 +1,13 @@
 #include "scanner/engine/scan.h"
 
 #include "scanner/engine/clean_file.h"
+#include "scanner/engine/given_file.h"
 #include "scanner/engine/last_word.h"
 #include "scanner/engine/malware.h"
 #include "scanner/engine/message.h"
 #include "scanner/engine/suspicious.h"
 #include "scanner/engine/tree.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -49,23 +49,12 @@ static int milliseconds_left(const struct scan *scan)
 
 /* --- the message's bytes --- */
 
-static bool is_safe_descriptor(int fd, const struct stat *status)
-{
-    int flags = fcntl(fd, F_GETFL);
-    if (!S_ISREG(status->st_mode) || flags < 0)
-        return false;
-    if ((flags & O_ACCMODE) == O_RDONLY)
-        return true;
-    int seals = fcntl(fd, F_GET_SEALS);
-    return (flags & O_ACCMODE) == O_RDWR && seals >= 0 && (seals & F_SEAL_WRITE);
-}
-
 static const char *why_not(const struct scan_request *request, uint64_t limit)
 {
     struct stat status;
-    if (fstat(request->message, &status) != 0 || !is_safe_descriptor(request->message, &status))
+    if (!given_file_is_safe(request->message, &status))
         return "the message is not a read-only file";
-    if (status.st_size < 0 || (uint64_t)status.st_size != request->size)
+    if ((uint64_t)status.st_size != request->size)
         return "the message does not have the size that was announced";
     return request->size > limit ? TOO_LARGE : "";
 }
