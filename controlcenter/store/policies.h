@@ -16,11 +16,15 @@ bool store_policy_draft_put(struct store *store, const json_t *draft, int64_t re
                             const char *what, const char *administrator, struct error *error);
 /* The document in force; NULL with ERROR_NOT_FOUND before the first one. Caller owns. */
 json_t *store_policy_active(struct store *store, int64_t *version, struct error *error);
-/* Puts the draft of that revision in force: scanners are sent it. ERROR_EXISTS as above. */
+/* Puts the draft of that revision in force: a new version, counted from 1; scanners are sent it.
+ * ERROR_EXISTS as above. */
 bool store_policy_publish(struct store *store, int64_t revision, const char *comment,
                           const char *administrator, int64_t *version, struct error *error);
 /* The draft becomes what is in force again. */
 bool store_policy_discard(struct store *store, const char *administrator, struct error *error);
+/* Of what is in force; 0 before the first one. Costs little, whatever the document holds. */
+bool store_policy_active_version(struct store *store, int64_t *version, struct error *error);
+/* Whether anything was done to the draft since it was last put in force. */
 bool store_policy_is_changed(struct store *store, bool *changed, struct error *error);
 
 struct store_policy_version {

@@ -1,0 +1,154 @@
+/* The words of dictionaries, which stand apart from the documents that have them. */
+#include "controlcenter/store/policies_internal.h"
+
+#include "common/cleanup.h"
+
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define HASH_SIZE (crypto_hash_sha256_BYTES * 2 + 1)
+
+static const char insert_words[] =
+    "INSERT INTO policy_words (hash, body) VALUES ($1, $2) ON CONFLICT (hash) DO NOTHING";
+static const char select_hash[] = "SELECT 1 FROM policy_words WHERE hash = $1";
+static const char select_words[] = "SELECT body FROM policy_words WHERE hash = $1";
+static const char delete_unused[] =
+    "DELETE FROM policy_words w"
+    " WHERE NOT EXISTS (SELECT 1 FROM policy_draft d WHERE w.hash = ANY (d.words))"
+    " AND NOT EXISTS (SELECT 1 FROM policy_version v WHERE w.hash = ANY (v.words))";
+
+static void hash_text(const char *text, char hash[HASH_SIZE])
+{
+    unsigned char bytes[crypto_hash_sha256_BYTES];
+    crypto_hash_sha256(bytes, (const unsigned char *)text, strlen(text));
+    sodium_bin2hex(hash, HASH_SIZE, bytes, sizeof(bytes));
+}
+
+/* --- putting away --- */
+
+/* A text that is there already is not sent to the database again. */
+static bool store_words(PGconn *connection, const char *hash, const char *text, struct error *error)
+{
+    struct store_parameters parameters = {0};
+    store_add_text(&parameters, hash);
+    PGresult *result = store_query(connection, select_hash, &parameters, error);
+    bool is_there = result && PQntuples(result) == 1;
+    bool ok = result != NULL;
+    PQclear(result);
+    if (!ok || is_there)
+        return ok;
+    store_add_text(&parameters, text);
+    return store_run(connection, insert_words, &parameters, error);
+}
+
+/* The dictionary with the hash of its words in their place. NULL with *error. */
+static json_t *without_words(PGconn *connection, json_t *dictionary,
+                             struct policy_document *document, struct error *error)
+{
+    char hash[HASH_SIZE];
+    json_t *words = json_object_get(dictionary, "words");
+    if (!json_is_array(words))
+        return json_incref(dictionary);
+    cleanup_free char *text = store_json_text(words, error);
+    if (!text)
+        return NULL;
+    hash_text(text, hash);
+    document->size += strlen(text);
+    if (!store_words(connection, hash, text, error))
+        return NULL;
+    json_t *copy = json_copy(dictionary);
+    if (copy && json_object_set_new(copy, "words", json_string(hash)) == 0 &&
+        buffer_add_format(&document->hashes, "%s%s", document->hashes.length > 1 ? "," : "", hash))
+        return copy;
+    json_decref(copy);
+    store_out_of_memory(error);
+    return NULL;
+}
+
+static json_t *put_words_away(PGconn *connection, const json_t *whole,
+                              struct policy_document *document, struct error *error)
+{
+    size_t index;
+    json_t *dictionary;
+    cleanup_json json_t *copy = json_copy((json_t *)whole);
+    cleanup_json json_t *dictionaries = json_array();
+    json_array_foreach(json_object_get(whole, "dictionaries"), index, dictionary)
+    {
+        json_t *light = without_words(connection, dictionary, document, error);
+        if (!light)
+            return NULL;
+        json_array_append_new(dictionaries, light);
+    }
+    if (copy && index > 0 && json_object_set(copy, "dictionaries", dictionaries) == 0)
+        return json_incref(copy);
+    if (copy && index == 0)
+        return json_incref(copy);
+    store_out_of_memory(error);
+    return NULL;
+}
+
+bool policy_document_make(PGconn *connection, const json_t *whole, struct policy_document *document,
+                          struct error *error)
+{
+    *document = (struct policy_document){0};
+    buffer_add_text(&document->hashes, "{");
+    cleanup_json json_t *light = put_words_away(connection, whole, document, error);
+    document->text = light ? store_json_text(light, error) : NULL;
+    if (document->text && !buffer_add_text(&document->hashes, "}"))
+        return store_out_of_memory(error);
+    if (!document->text)
+        return false;
+    document->size += strlen(document->text);
+    return document->size <= POLICY_DOCUMENT_LIMIT ||
+           error_set(error, ERROR_LIMIT, "policies", "are larger than %u MiB together",
+                     POLICY_DOCUMENT_LIMIT >> 20);
+}
+
+void policy_document_clear(struct policy_document *document)
+{
+    free(document->text);
+    buffer_free(&document->hashes);
+}
+
+bool policy_words_forget(PGconn *connection, struct error *error)
+{
+    return store_run(connection, delete_unused, NULL, error);
+}
+
+/* --- putting back --- */
+
+static json_t *read_words(PGconn *connection, const char *hash, struct error *error)
+{
+    struct store_parameters parameters = {0};
+    store_add_text(&parameters, hash);
+    PGresult *result = store_query(connection, select_words, &parameters, error);
+    json_t *words = NULL;
+    if (result && PQntuples(result) == 0) {
+        error_set(error, ERROR_INTERNAL, "database", "the words of a dictionary are missing");
+    } else if (result) {
+        words = store_json(result, 0, 0);
+        if (!words)
+            store_out_of_memory(error);
+    }
+    PQclear(result);
+    return words;
+}
+
+bool policy_words_put_back(PGconn *connection, json_t *document, struct error *error)
+{
+    size_t index;
+    json_t *dictionary;
+    json_array_foreach(json_object_get(document, "dictionaries"), index, dictionary)
+    {
+        const char *hash = json_string_value(json_object_get(dictionary, "words"));
+        if (!hash)
+            continue;
+        json_t *words = read_words(connection, hash, error);
+        if (!words)
+            return false;
+        if (json_object_set_new(dictionary, "words", words) != 0)
+            return store_out_of_memory(error);
+    }
+    return true;
+}
