@@ -335,3 +335,70 @@ char *charset_to_text(const char *text, size_t length, const char *declared)
         converted = convert_broken(text, length, declared);
     return converted ? converted : charset_to_utf8(text, length, declared);
 }
+
+/* --- text that is written again --- */
+
+static bool is_ascii(const char *text, size_t length)
+{
+    for (size_t i = 0; i < length; i++)
+        if (text[i] & 0x80)
+            return false;
+    return true;
+}
+
+static bool is_named_ascii(const char *charset)
+{
+    return g_ascii_strcasecmp(charset, "us-ascii") == 0 ||
+           g_ascii_strcasecmp(charset, "ascii") == 0;
+}
+
+char *charset_decode_exactly(const char *text, size_t length, const char *declared)
+{
+    if (memchr(text, '\0', length))
+        return NULL;
+    if (is_ascii(text, length) && has_japanese_escape(text, length))
+        return convert_japanese(text, length);
+    if (is_named_ascii(declared))
+        return is_ascii(text, length) ? g_strndup(text, length) : NULL;
+    return convert_declared(text, length, declared);
+}
+
+/* False where the charset writes ASCII in another way (UTF-16, UTF-7). */
+static bool keeps_ascii(const char *charset)
+{
+    static const char sample[] = "\r\n<+A&>";
+    gsize length;
+    g_autofree char *same = g_convert(sample, -1, charset, "UTF-8", NULL, &length, NULL);
+    return !same || (length == strlen(sample) && memcmp(same, sample, length) == 0);
+}
+
+static char *encode_exactly(const char *text, const char *charset, size_t *length)
+{
+    gsize written = 0;
+    g_autofree char *encoded = g_convert(text, -1, charset, "UTF-8", NULL, &written, NULL);
+    g_autofree char *back = encoded ? convert(encoded, written, charset) : NULL;
+    if (!back || strcmp(back, text) != 0)
+        return NULL;
+    *length = written;
+    return g_steal_pointer(&encoded);
+}
+
+char *charset_encode(const char *text, const char *charset, size_t *length)
+{
+    if (!name_is_plain(charset) || !keeps_ascii(charset))
+        return NULL;
+    *length = strlen(text);
+    if (is_ascii(text, *length))
+        return g_strdup(text);
+    char *encoded = encode_exactly(text, charset, length);
+    const char *meant = meant_charset(charset);
+    return encoded || strcmp(meant, "CP932") != 0 ? encoded : encode_exactly(text, meant, length);
+}
+
+bool charset_ends_shifted(const char *text, size_t length)
+{
+    const char *end = text + length, *escape = memrchr(text, 0x1b, length);
+    if (!escape || end - escape < 3 || !has_japanese_escape(text, length))
+        return false;
+    return !(escape[1] == '(' && (escape[2] == 'B' || escape[2] == 'J'));
+}

@@ -2,6 +2,7 @@
 #ifndef GATEHOUSE_SCANNER_ENGINE_CHARSET_H
 #define GATEHOUSE_SCANNER_ENGINE_CHARSET_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct charset_converters;
@@ -23,5 +24,17 @@ char *charset_decode(const char *text, size_t length, const char *declared);
 /* The same for running text, where a few broken bytes must not make a guess of the whole: where the
  * declared charset (or ISO-2022-JP by its escapes) fits all but some, those become U+FFFD. */
 char *charset_to_text(const char *text, size_t length, const char *declared);
+
+/* The same where each byte fits `declared` (ISO-2022-JP also by its escapes), so that nothing of
+ * the text is lost; NULL where that is not so, or there is a NUL in it. */
+char *charset_decode_exactly(const char *text, size_t length, const char *declared);
+
+/* UTF-8 text in the charset, such that it can stand beside other text in it: ASCII is one byte a
+ * character, and a charset with escapes ends in ASCII. NULL where it does not fit, or the charset
+ * is not known and the text is not ASCII. Free with g_free. */
+char *charset_encode(const char *text, const char *charset, size_t *length);
+
+/* Whether text that follows these bytes of ISO-2022-JP would be taken for Japanese. */
+bool charset_ends_shifted(const char *text, size_t length);
 
 #endif

@@ -85,7 +85,7 @@ static bool is_clean(const struct clean_order *order, const struct buffer *out, 
                      left ? left : result.reason);
 }
 
-static int write_file(const struct buffer *out, struct error *error)
+int clean_file_store(const struct buffer *out, struct error *error)
 {
     char path[PATH_SIZE];
     const char *folder = getenv("TMPDIR");
@@ -108,7 +108,7 @@ int clean_file_write(const struct clean_order *order, uint64_t *size, struct err
     struct buffer out = BUFFER_INIT;
     int fd = -1;
     if (build(order, &out, error) && is_clean(order, &out, error))
-        fd = write_file(&out, error);
+        fd = clean_file_store(&out, error);
     *size = out.length;
     buffer_free(&out);
     return fd;

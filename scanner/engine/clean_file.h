@@ -3,6 +3,7 @@
 #ifndef GATEHOUSE_SCANNER_ENGINE_CLEAN_FILE_H
 #define GATEHOUSE_SCANNER_ENGINE_CLEAN_FILE_H
 
+#include "common/buffer.h"
 #include "common/error.h"
 #include "scanner/engine/malware.h"
 #include "scanner/engine/tree.h"
@@ -20,5 +21,8 @@ struct clean_order {
 /* Writes the clean message to a file without a name in TMPDIR. Returns a descriptor that the caller
  * closes, and its size; -1 with *error where it cannot be cleaned. */
 int clean_file_write(const struct clean_order *order, uint64_t *size, struct error *error);
+
+/* Writes the bytes to a file without a name in TMPDIR; as above. */
+int clean_file_store(const struct buffer *out, struct error *error);
 
 #endif
