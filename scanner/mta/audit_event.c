@@ -211,6 +211,21 @@ void audit_queue(struct buffer *out, const struct message_id *id, const char *ac
     end(out);
 }
 
+void audit_members(struct buffer *out, const struct message_id *id, const char *type,
+                   const json_t *members)
+{
+    char *text = json_dumps(members, JSON_COMPACT);
+    if (!text)
+        abort();
+    begin(out, type, id);
+    if (strlen(text) > 2) { /* {} has none */
+        add(out, ",");
+        buffer_add(out, text + 1, strlen(text) - 2);
+    }
+    free(text);
+    end(out);
+}
+
 /* --- delivery --- */
 
 static void add_recipient(struct buffer *out, uint32_t recipient, const char *address)

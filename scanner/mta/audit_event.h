@@ -41,6 +41,11 @@ void audit_queue(struct buffer *out, const struct message_id *id, const char *ac
                  const char *administrator, const uint32_t *recipients, size_t count,
                  const char *route);
 
+/* An event whose members beside the usual ones stand in `members` (an object; borrowed): `type` is
+ * "filters" or "incident". */
+void audit_members(struct buffer *out, const struct message_id *id, const char *type,
+                   const json_t *members);
+
 struct audit_delivery {
     uint32_t recipient;
     const char *address;

@@ -4,9 +4,12 @@
 #define GATEHOUSE_SCANNER_MTA_CONFIG_REF_H
 
 #include "common/config_model.h"
+#include "scanner/policy/groups.h"
 
 struct config_ref {
     const struct scanner_config *config;
+    struct policy_groups *groups; /* compiled once; NULL: everybody is in the default group */
+    bool has_filters;             /* one is enabled at least, so that the engine is to be asked */
     unsigned references;
 };
 

@@ -21,6 +21,7 @@
 #define RECONNECT_MS 100 /* between tries to connect */
 #define PACKETS_AT_ONCE 64
 #define TEXT_MOST 1024 /* bytes of a user name or a password */
+#define GROUPS_MOST 4096
 #define FRAME_SIZE (2 * 6 * TEXT_MOST + 128)
 
 struct directory_question {
@@ -243,6 +244,27 @@ static bool read_answer(const json_t *frame, uint64_t *id, struct directory_answ
            error_set(error, ERROR_PROTOCOL, "answer.status", "is none that is known");
 }
 
+/* The names of the groups, borrowed from the frame; NULL where there are none. */
+static bool read_groups(const json_t *frame, const char ***groups, size_t *count,
+                        struct error *error)
+{
+    const struct json_place place = {.name = "answer"};
+    const json_t *object = json_object_get(frame, "answer"), *array, *value;
+    size_t index;
+    if (!json_get_array(object, &place, "groups", false, GROUPS_MOST, &array, error))
+        return false;
+    *groups = array ? calloc(json_array_size(array) + 1, sizeof(**groups)) : NULL;
+    if (array && !*groups)
+        abort();
+    json_array_foreach((json_t *)array, index, value)
+    {
+        if (!json_is_string(value))
+            return error_set(error, ERROR_PROTOCOL, "answer.groups", "must hold texts");
+        (*groups)[(*count)++] = json_string_value(value);
+    }
+    return true;
+}
+
 /* False where the connection is over. */
 static bool take_packet(struct directory_client *client, bool *more)
 {
@@ -257,10 +279,15 @@ static bool take_packet(struct directory_client *client, bool *more)
     *more = frame != NULL;
     if (!frame)
         return error.code == ERROR_TIMEOUT;
-    if (!read_answer(frame, &id, &answer, &error)) {
+    cleanup_free const char **groups = NULL;
+    size_t group_count = 0;
+    if (!read_answer(frame, &id, &answer, &error) ||
+        !read_groups(frame, &groups, &group_count, &error)) {
         log_error("directory: %s", error_text(&error, text, sizeof(text)));
         return false;
     }
+    answer.groups = groups;
+    answer.group_count = group_count;
     struct directory_question *question = find_question(client, id);
     if (question && question->is_sent)
         finish(question, &answer);
@@ -404,19 +431,33 @@ static struct directory_question *question_new(struct directory_client *client,
     return question;
 }
 
-struct directory_question *directory_ask_recipient(struct directory_client *client,
-                                                   const char *address, directory_callback callback,
-                                                   void *argument)
+static struct directory_question *ask_about(struct directory_client *client, const char *kind,
+                                            const char *address, directory_callback callback,
+                                            void *argument)
 {
     struct directory_question *question = question_new(client, callback, argument);
     struct frame frame;
     question->is_refused = question->is_refused || !is_fit(address);
     if (question->is_refused)
         return question;
-    begin_frame(&frame, "recipient", question->id);
+    begin_frame(&frame, kind, question->id);
     add_member(&frame, "address", address);
     keep_frame(question, &frame);
     return question;
+}
+
+struct directory_question *directory_ask_recipient(struct directory_client *client,
+                                                   const char *address, directory_callback callback,
+                                                   void *argument)
+{
+    return ask_about(client, "recipient", address, callback, argument);
+}
+
+struct directory_question *directory_ask_groups(struct directory_client *client,
+                                                const char *address, directory_callback callback,
+                                                void *argument)
+{
+    return ask_about(client, "groups", address, callback, argument);
 }
 
 struct directory_question *directory_ask_password(struct directory_client *client, const char *user,

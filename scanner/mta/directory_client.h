@@ -1,5 +1,6 @@
-/* Questions to the directory process (run/directory.sock): who a recipient is, and whether a
- * password is right. Answers come from the event loop, never from within a function of this header.
+/* Questions to the directory process (run/directory.sock): who a recipient is, whether a password
+ * is right, and which groups an address is in. Answers come from the event loop, never from within
+ * a function of this header.
  *
  * Where the process is away, or does not answer within the time limit, the answer is
  * DIRECTORY_UNAVAILABLE: a recipient is then answered with 451, never with 550. */
@@ -9,6 +10,7 @@
 #include "common/address.h"
 
 #include <event2/event.h>
+#include <stddef.h>
 
 struct directory_client;
 struct directory_question;
@@ -27,6 +29,9 @@ struct directory_answer {
     char route[DOMAIN_SIZE + 8]; /* the next hop, as queue_recipient.route: "HOST", "HOST:PORT" */
     /* Of a user who signed in: the name as the directory has it. */
     char user[ADDRESS_SIZE];
+    /* The directory groups of an address (DIRECTORY_KNOWN); borrowed for the call. */
+    const char *const *groups;
+    size_t group_count;
 };
 
 /* Borrowed for the call. */
@@ -45,6 +50,9 @@ struct directory_question *directory_ask_recipient(struct directory_client *clie
 struct directory_question *directory_ask_password(struct directory_client *client, const char *user,
                                                   const char *password, directory_callback callback,
                                                   void *argument);
+struct directory_question *directory_ask_groups(struct directory_client *client,
+                                                const char *address, directory_callback callback,
+                                                void *argument);
 /* The callback will not come. */
 void directory_forget(struct directory_question *question);
 

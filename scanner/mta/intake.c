@@ -5,8 +5,6 @@
 #include "common/log.h"
 #include "scanner/mta/audit_event.h"
 #include "scanner/mta/scan_client.h"
-#include "scanner/policy/groups.h"
-#include "scanner/policy/malware.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -27,7 +25,13 @@ struct intake_job {
     void *argument;
     const char *accepted; /* the reply once it is on stable storage; NULL: "queued as" */
     uint64_t size;
-    struct buffer received; /* the event of that name */
+    struct buffer received; /* the event of that name, and those that follow it */
+    struct intake_people *people;
+    struct intake_plan *plan;
+    struct intake_batch *batch;               /* messages that wait for this one */
+    struct queue_draft_recipient *recipients; /* those that stay with this one */
+    uint32_t *indices;                        /* of all of them in the audit log */
+    char *header;
 };
 
 /* --- a descriptor that the engine can only read --- */
@@ -106,12 +110,17 @@ static void job_end(struct intake_job *job, const char *reply)
 {
     if (job->done)
         job->done(job->argument, reply);
+    intake_people_free(job->people);
+    intake_plan_free(job->plan);
     config_ref_drop(job->config);
     buffer_free(&job->received);
     buffer_free(&job->draft.body);
     buffer_free(&job->draft.events);
     if (job->draft.large_fd >= 0)
         close(job->draft.large_fd);
+    free(job->recipients);
+    free(job->indices);
+    free(job->header);
     free(job);
 }
 
@@ -124,6 +133,7 @@ static void on_stored(void *argument, enum error_code result)
 {
     struct intake_job *job = argument;
     char reply[REPLY_SIZE], id[MESSAGE_ID_TEXT_SIZE];
+    intake_batch_release(job->batch, result == ERROR_NONE);
     if (result == ERROR_NONE && job->accepted)
         job_end(job, job->accepted);
     else if (result == ERROR_NONE) {
@@ -135,16 +145,21 @@ static void on_stored(void *argument, enum error_code result)
     }
 }
 
-static void store(struct intake_job *job, enum queue_message_state state, const char *header)
+static void store(struct intake_job *job, struct queue_draft *draft)
 {
-    struct queue_draft draft = job->draft;
-    draft.state = state;
-    draft.extra_header = header && *header ? header : NULL;
-    draft.events = job->received;
+    draft->events = job->received;
     job->received = (struct buffer)BUFFER_INIT;
     job->draft.body = (struct buffer)BUFFER_INIT;
     job->draft.large_fd = -1;
-    queue_accept(job->intake->mta->queue, &draft, on_stored, job);
+    queue_accept(job->intake->mta->queue, draft, on_stored, job);
+}
+
+/* To be scanned later, whatever is missing now. */
+static void store_unscanned(struct intake_job *job)
+{
+    struct queue_draft draft = job->draft;
+    draft.state = QUEUE_TO_BE_SCANNED;
+    store(job, &draft);
 }
 
 /* The message does not enter the queue: what became of it is on record before the client hears. */
@@ -154,76 +169,201 @@ static void record_only(struct intake_job *job, const char *reply)
     queue_log_only(job->intake->mta->queue, &job->draft.id, &job->received, on_stored, job);
 }
 
-/* False where the reason lies with this host, so that the message is to be scanned again. */
-static bool replace_body(struct intake_job *job, const json_t *result, int cleaned,
-                         struct policy_decision *decision)
+/* --- the verdict --- */
+
+static bool lend_body(void *argument, struct intake_body *body, struct error *error)
+{
+    const struct intake_job *job = argument;
+    (void)error;
+    *body = (struct intake_body){.memory = job->draft.body,
+                                 .large_fd = job->draft.large_fd,
+                                 .length = job->size,
+                                 .is_borrowed = true};
+    return true;
+}
+
+static struct intake_message describe(struct intake_job *job)
+{
+    return (struct intake_message){.queue = job->intake->mta->queue,
+                                   .config = job->config,
+                                   .id = job->draft.id,
+                                   .direction = job->draft.direction,
+                                   .flags = job->draft.flags,
+                                   .received_at = job->draft.received_at,
+                                   .sender = job->draft.sender,
+                                   .envelope_id = job->draft.envelope_id,
+                                   .recipients = job->draft.recipients,
+                                   .recipient_count = job->draft.recipient_count,
+                                   .indices = job->indices,
+                                   .size = job->size,
+                                   .in_session = true,
+                                   .read_body = lend_body,
+                                   .argument = job};
+}
+
+static void add_kept(struct intake_job *job, const struct intake_unit *unit, bool kept,
+                     uint32_t *next)
+{
+    for (size_t i = 0; i < unit->recipient_count; i++) {
+        uint32_t position = unit->recipients[i];
+        if (kept)
+            job->recipients[*next] = job->draft.recipients[position];
+        job->indices[position] = (*next)++;
+    }
+}
+
+/* Where others go their own ways, the recipients that stay are the first ones of the audit log, so
+ * that each has the same index there and in the queue. */
+static void put_kept_first(struct intake_job *job)
+{
+    const struct intake_outcomes *outcomes = job->plan->outcomes;
+    size_t count = job->draft.recipient_count;
+    uint32_t next = 0;
+    if (job->plan->kept == INTAKE_NO_SHARE ||
+        outcomes->shares[job->plan->kept].recipient_count == count)
+        return;
+    job->recipients = calloc(count, sizeof(*job->recipients));
+    job->indices = calloc(count, sizeof(*job->indices));
+    if (!job->recipients || !job->indices)
+        abort();
+    for (int kept = 1; kept >= 0; kept--)
+        for (size_t i = 0; i < outcomes->unit_count; i++)
+            if (intake_plan_keeps(job->plan, &outcomes->units[i]) == (kept == 1))
+                add_kept(job, &outcomes->units[i], kept, &next);
+    intake_reorder_received(&job->received, job->indices, count);
+}
+
+static void store_kept(struct intake_job *job)
+{
+    struct intake_plan *plan = job->plan;
+    const struct intake_share *share = &plan->outcomes->shares[plan->kept];
+    struct queue_draft draft = job->draft;
+    if (!job->recipients) {
+        job->recipients = calloc(draft.recipient_count, sizeof(*job->recipients));
+        if (!job->recipients)
+            abort();
+        memcpy(job->recipients, draft.recipients, draft.recipient_count * sizeof(*job->recipients));
+    }
+    draft.recipients = job->recipients;
+    draft.recipient_count = share->recipient_count;
+    intake_plan_dress(plan, plan->kept, &draft, job->recipients, &job->header);
+    struct intake_body *body = (struct intake_body *)intake_plan_body(plan, share->unit);
+    if (!share->waits && body != &plan->original) {
+        buffer_free(&job->draft.body);
+        if (job->draft.large_fd >= 0)
+            close(job->draft.large_fd);
+        intake_body_move(body, &draft);
+    }
+    store(job, &draft);
+}
+
+static void carry_out(struct intake_job *job)
+{
+    const struct intake_plan *plan = job->plan;
+    if (plan->is_refused)
+        record_only(job, plan->reply);
+    else if (plan->kept != INTAKE_NO_SHARE)
+        store_kept(job);
+    else
+        record_only(job,
+                    intake_outcomes_all(plan->outcomes, INTAKE_DELETE) ? "250 2.0.0 Ok" : NULL);
+}
+
+static void on_further_stored(void *argument, enum error_code result)
+{
+    struct intake_job *job = argument;
+    if (result == ERROR_NONE) {
+        carry_out(job);
+        return;
+    }
+    job->batch = NULL;
+    job_end(job, result == ERROR_NO_SPACE ? NO_SPACE_REPLY : FAILED_REPLY);
+}
+
+static void on_verdict(void *argument, const struct scan_answer *answer)
+{
+    struct intake_job *job = argument;
+    struct error error = {0};
+    char text[700];
+    struct intake_message message = describe(job);
+    if (!answer->result) {
+        store_unscanned(job);
+        return;
+    }
+    job->plan = intake_plan_new(&message, job->people, answer, &error);
+    if (!job->plan) {
+        log_warning("what became of a message cannot be stored, it is scanned again later: %s",
+                    error_text(&error, text, sizeof(text)));
+        store_unscanned(job);
+        return;
+    }
+    put_kept_first(job);
+    message.indices = job->indices;
+    intake_plan_write_events(job->plan, &message, &job->received);
+    if (job->plan->further_count > 0)
+        job->batch = intake_batch_store(job->intake->batches, job->plan, on_further_stored, job);
+    else
+        carry_out(job);
+}
+
+/* --- scanning --- */
+
+static void give_to_engine(struct intake_job *job, struct scan_order *order)
 {
     struct error error = {0};
     char text[700];
-    if (intake_take_cleaned(job->intake->mta->queue, result, cleaned, job->size, &job->draft,
-                            &error))
-        return true;
-    if (error.code == ERROR_PROTOCOL) {
-        policy_refuse_cleaned(decision, error.message);
-        return true;
+    order->fd = draft_descriptor(&job->draft, &error);
+    if (order->fd >= 0 && job->config->has_filters) {
+        order->asks_policy = true;
+        order->envelope = intake_people_envelope(job->people, &error);
     }
-    log_warning("a clean message is not taken, it is scanned again later: %s",
+    if (order->fd >= 0 && order->envelope >= 0) {
+        scan_client_scan(job->intake->mta->scan_client, order, on_verdict, job);
+        return;
+    }
+    if (order->fd >= 0)
+        close(order->fd);
+    log_warning("no descriptor for a scan, the message is scanned later: %s",
                 error_text(&error, text, sizeof(text)));
-    return false;
-}
-
-static void store_suspect(struct intake_job *job)
-{
-    job->draft.flags |= QUEUE_FLAG_SUSPECT;
-    store(job, QUEUE_TO_BE_SCANNED, NULL);
-}
-
-static void on_verdict(void *argument, const json_t *result, int cleaned)
-{
-    struct intake_job *job = argument;
-    struct policy_decision decision;
-    if (!result) {
-        store(job, QUEUE_TO_BE_SCANNED, NULL);
-        return;
-    }
-    policy_decide(job->config->config, POLICY_DEFAULT_GROUP, POLICY_INBOUND, result, 0, &decision);
-    if (decision.action == CONFIG_ACTION_CLEAN && !replace_body(job, result, cleaned, &decision)) {
-        store(job, QUEUE_TO_BE_SCANNED, NULL);
-        return;
-    }
-    audit_scanned(&job->received, &job->draft.id, result);
-    audit_action(&job->received, &job->draft.id, config_action_name(decision.action),
-                 decision.policy, NULL, job->draft.recipient_count, decision.detail);
-    if (decision.action == CONFIG_ACTION_REJECT)
-        record_only(job, INTAKE_REJECTED_REPLY);
-    else if (decision.action == CONFIG_ACTION_DELETE)
-        record_only(job, "250 2.0.0 Ok");
-    else if (decision.action == CONFIG_ACTION_QUARANTINE)
-        store_suspect(job);
-    else
-        store(job, QUEUE_TO_BE_DELIVERED, decision.header);
+    store_unscanned(job);
 }
 
 static void scan(struct intake_job *job)
 {
     const struct scanner_config *config = job->config->config;
-    struct error error = {0};
-    char text[700];
     struct scan_order order = {
         .id = job->draft.id,
-        .fd = draft_descriptor(&job->draft, &error),
         .size = job->size,
         .seconds = config->engine.scan_seconds,
         .clean = policy_cleans(config),
         .wait_ms = config->scan_wait_seconds * 1000,
     };
-    if (order.fd >= 0) {
-        scan_client_scan(job->intake->mta->scan_client, &order, on_verdict, job);
+    give_to_engine(job, &order);
+}
+
+/* Nothing is decided with groups that may be wrong. */
+static void on_people(void *argument, bool known)
+{
+    struct intake_job *job = argument;
+    char id[MESSAGE_ID_TEXT_SIZE];
+    if (known) {
+        scan(job);
         return;
     }
-    log_warning("no descriptor for a scan, the message is scanned later: %s",
-                error_text(&error, text, sizeof(text)));
-    store(job, QUEUE_TO_BE_SCANNED, NULL);
+    log_warning("message %s: the directory does not tell the groups, it is scanned later",
+                message_id_text(&job->draft.id, id));
+    store_unscanned(job);
+}
+
+static void begin(struct intake_job *job)
+{
+    job->people = intake_people_new(job->config, job->draft.direction, job->draft.sender,
+                                    job->draft.recipients, job->draft.recipient_count);
+    if (intake_people_need_directory(job->people))
+        intake_people_ask(job->people, job->intake->mta,
+                          job->config->config->scan_wait_seconds * 1000, on_people, job);
+    else
+        scan(job);
 }
 
 /* The received event names the dropped recipients behind the others. */
@@ -257,7 +397,7 @@ struct intake_job *intake_submit(struct intake *intake, const struct transaction
     if (dropped > 0)
         record_dropped(job, dropped);
     if (job->draft.recipient_count > 0)
-        scan(job);
+        begin(job);
     else
         record_only(job, NULL);
     return job;
@@ -271,6 +411,7 @@ struct intake *intake_new(struct mta *mta)
     if (!intake)
         abort();
     intake->mta = mta;
+    intake->batches = intake_batches_new(mta->queue);
     intake->waiting_end = &intake->waiting;
     if (mta->scan_client)
         scan_client_watch_signatures(mta->scan_client, intake_signatures_changed, intake);
@@ -281,6 +422,7 @@ void intake_free(struct intake *intake)
 {
     if (!intake)
         return;
+    intake_batches_free(intake->batches);
     intake_forget_rescans(intake);
     free(intake);
 }

@@ -1,26 +1,39 @@
 /* What the files of the intake share:
- *   intake.c        messages that a session has just received
- *   intake_queue.c  messages that the queue hands out to be scanned: those that no worker had time
- *                   for, and those in quarantine
- *   intake_clean.c  the clean file of a worker as a message's body */
+ *   intake.c         messages that a session has just received
+ *   intake_queue.c   messages that the queue hands out to be scanned: those that no worker had time
+ *                    for, and those in quarantine
+ *   intake_people.c  who a message is from and for, as policies see it
+ *   intake_plan.c    what is to be done with a message, with its neighbours (intake_plan.h)
+ *   intake_batch.c   stores the messages that go on by themselves
+ *   intake_body.c    the text of a message on its way from one place to the next */
 #ifndef GATEHOUSE_SCANNER_MTA_INTAKE_PRIVATE_H
 #define GATEHOUSE_SCANNER_MTA_INTAKE_PRIVATE_H
 
 #include "scanner/mta/intake.h"
+#include "scanner/mta/intake_batch.h"
+#include "scanner/mta/intake_people.h"
 
-#include <jansson.h>
-
-#define INTAKE_REJECTED_REPLY "554 5.7.1 Message rejected: its content is not allowed here"
+#include <stdbool.h>
 
 struct rescan {
     struct intake *intake;
     struct rescan *next, **link;   /* in one of the lists of the intake */
     struct queue_message *message; /* held busy */
     unsigned signatures;           /* intake->signature_changes when its scan began */
+    struct config_ref *config;     /* that it is decided with */
+    struct intake_people *people;
+    struct queue_draft_recipient *recipients; /* those that were open when it began */
+    uint32_t *indices, *attempts;             /* of them in the message */
+    bool *left_out;                           /* they are final meanwhile */
+    size_t recipient_count;
+    struct intake_plan *plan;
+    struct intake_batch *batch;
+    struct buffer events;
 };
 
 struct intake {
     struct mta *mta;
+    struct intake_batches *batches;
     struct rescan *waiting, **waiting_end;
     struct rescan *under_way; /* with the scan client, or about to be on stable storage */
     int rescanning;
@@ -31,11 +44,5 @@ struct intake {
 /* intake_queue.c: the engine has other signatures, so what is in quarantine is looked at again. */
 void intake_signatures_changed(void *intake);
 void intake_forget_rescans(struct intake *intake);
-
-/* intake_clean.c: the clean file becomes the body of the draft, in place of the one that it has.
- * `size` is that of the message. False with *error, and the draft as it was: ERROR_PROTOCOL where
- * there is no such file as the engine says, else what is wrong lies with this host. */
-bool intake_take_cleaned(struct queue *queue, const json_t *result, int cleaned, uint64_t size,
-                         struct queue_draft *draft, struct error *error);
 
 #endif

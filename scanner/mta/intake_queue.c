@@ -3,212 +3,60 @@
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "common/timestamp.h"
-#include "scanner/mta/audit_event.h"
-#include "scanner/mta/delivery.h"
+#include "scanner/mta/retry.h"
 #include "scanner/mta/scan_client.h"
-#include "scanner/policy/groups.h"
-#include "scanner/policy/malware.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define RESCANS_FOR_EACH_WORKER 2
-#define RETRY_MS 60000 /* after the system refused a descriptor */
+#define RETRY_MS 60000 /* after the system refused a descriptor, or the directory an answer */
 
-static size_t open_recipients(const struct queue_message *message, uint32_t *indices)
-{
-    size_t count = 0;
-    for (uint32_t i = 0; i < message->recipient_count; i++)
-        if (message->recipients[i].state == QUEUE_RECIPIENT_QUEUED)
-            indices[count++] = i;
-    return count;
-}
-
-static void delete_recipients(struct intake *intake, struct queue_message *message,
-                              const uint32_t *recipients, size_t count, struct buffer *events)
-{
-    cleanup_free struct queue_change *changes = calloc(count, sizeof(*changes));
-    if (!changes)
-        abort();
-    for (size_t i = 0; i < count; i++)
-        changes[i] =
-            (struct queue_change){.recipient = recipients[i], .state = QUEUE_RECIPIENT_DELETED};
-    queue_change_recipients(intake->mta->queue, message, changes, count, events);
-}
-
-/* The message was accepted before it was scanned, so it cannot be refused in the session any more.
- * A virus has a forged sender as a rule: a bounce would hit somebody else. */
-static const char *action_after_acceptance(const struct policy_decision *decision)
-{
-    if (decision->action == CONFIG_ACTION_REJECT)
-        return decision->bounces ? "bounce" : "delete";
-    return config_action_name(decision->action);
-}
-
-/* --- cleaned --- */
-
-/* A clean message out of a queued one: a new message, since what is queued never changes. The old
- * one goes when the new one is on stable storage. */
-struct replacement {
-    struct rescan *rescan;
-    struct message_id id; /* of the new one */
-    struct buffer events; /* for the old one */
-    const char *policy;
-    char detail[POLICY_DETAIL_SIZE];
-};
-
-static void finish_rescan(struct rescan *rescan);
-static void postpone(struct rescan *rescan, const struct error *error);
-
-static void on_replaced(void *argument, enum error_code result)
-{
-    struct replacement *replacement = argument;
-    struct rescan *rescan = replacement->rescan;
-    struct queue_message *message = rescan->message;
-    char detail[POLICY_DETAIL_SIZE + MESSAGE_ID_TEXT_SIZE + 40], id[MESSAGE_ID_TEXT_SIZE];
-    struct error error = {0};
-    cleanup_free uint32_t *recipients = calloc(message->recipient_count, sizeof(*recipients));
-    if (!recipients)
-        abort();
-    if (result == ERROR_NONE) {
-        size_t count = open_recipients(message, recipients);
-        snprintf(detail, sizeof(detail), "%s; goes on without it as message %s",
-                 replacement->detail, message_id_text(&replacement->id, id));
-        audit_action(&replacement->events, &message->id, "delete", replacement->policy, recipients,
-                     count, detail);
-        delete_recipients(rescan->intake, message, recipients, count, &replacement->events);
-    }
-    buffer_free(&replacement->events);
-    free(replacement);
-    if (result == ERROR_NONE) {
-        finish_rescan(rescan);
-        return;
-    }
-    error_set(&error, result, "queue", "did not take the clean message");
-    postpone(rescan, &error);
-}
-
-static void add_recipients(const struct queue_message *message, const uint32_t *indices,
-                           size_t count, struct queue_draft_recipient *to)
-{
-    for (size_t i = 0; i < count; i++) {
-        const struct queue_recipient *from = &message->recipients[indices[i]];
-        to[i] = (struct queue_draft_recipient){.address = from->address,
-                                               .original = from->original,
-                                               .notify = from->notify,
-                                               .route = from->route};
-    }
-}
-
-static void announce(struct queue_draft *draft, uint64_t size, const json_t *result,
-                     const struct policy_decision *decision)
-{
-    struct transaction transaction = {
-        .direction = (enum queue_direction)draft->direction, .helo = "", .protocol = "internal"};
-    struct audit_envelope envelope = {draft->sender, draft->recipients, draft->recipient_count,
-                                      size};
-    audit_received(&draft->events, &draft->id, &transaction, &envelope);
-    audit_scanned(&draft->events, &draft->id, result);
-    audit_action(&draft->events, &draft->id, config_action_name(decision->action), decision->policy,
-                 NULL, draft->recipient_count, decision->detail);
-}
-
-/* False where the clean file cannot be taken; the message then stays as it is. */
-static bool replace(struct rescan *rescan, const json_t *result, int cleaned,
-                    const struct policy_decision *decision, struct error *error)
-{
-    struct queue *queue = rescan->intake->mta->queue;
-    const struct queue_message *message = rescan->message;
-    cleanup_free uint32_t *indices = calloc(message->recipient_count, sizeof(*indices));
-    struct queue_draft draft = {.id = message_id_new(),
-                                .direction = (enum queue_direction)message->direction,
-                                .state = QUEUE_TO_BE_DELIVERED,
-                                .flags = message->flags & (uint8_t)~QUEUE_FLAG_SUSPECT,
-                                .received_at = message->received_at,
-                                .sender = message->sender,
-                                .envelope_id = message->envelope_id,
-                                .extra_header = decision->header,
-                                .large_fd = -1};
-    if (!intake_take_cleaned(queue, result, cleaned, message->body_length, &draft, error))
-        return false;
-    cleanup_free struct queue_draft_recipient *recipients =
-        calloc(message->recipient_count, sizeof(*recipients));
-    struct replacement *replacement = calloc(1, sizeof(*replacement));
-    if (!indices || !recipients || !replacement)
-        abort();
-    draft.recipient_count = open_recipients(message, indices);
-    add_recipients(message, indices, draft.recipient_count, recipients);
-    draft.recipients = recipients;
-    *replacement =
-        (struct replacement){.rescan = rescan, .id = draft.id, .policy = decision->policy};
-    memcpy(replacement->detail, decision->detail, sizeof(replacement->detail));
-    audit_scanned(&replacement->events, &message->id, result);
-    announce(&draft, draft.large_fd >= 0 ? draft.large_length : draft.body.length, result,
-             decision);
-    queue_accept(queue, &draft, on_replaced, replacement);
-    return true;
-}
-
-/* --- quarantine --- */
+/* --- when a message is looked at again --- */
 
 static int64_t quarantine_end(const struct queue_message *message, int hours)
 {
-    return message->received_at + (int64_t)hours * 3600000;
+    return message->received_at + hours * INT64_C(3600000);
 }
 
-/* When a message in quarantine is looked at again whatever the signatures are: of which verdict it
- * is there is known by the next scan alone. 0: no policy knows quarantine any more. */
+/* Of recipients whom a filter told to come later; 0: there are none. */
+static int64_t next_attempt(const struct queue_message *message)
+{
+    int64_t earliest = 0;
+    for (uint32_t i = 0; i < message->recipient_count; i++) {
+        const struct queue_recipient *recipient = &message->recipients[i];
+        if (recipient->state == QUEUE_RECIPIENT_QUEUED && recipient->next_attempt > 0 &&
+            recipient->attempts > 0 && (earliest == 0 || recipient->next_attempt < earliest))
+            earliest = recipient->next_attempt;
+    }
+    return earliest;
+}
+
+/* When a message is looked at again whatever the signatures are: of which verdict it is in
+ * quarantine is known by the next scan alone. 0: now. */
 static int64_t next_look(const struct scanner_config *config, const struct queue_message *message)
 {
-    int hours = 0;
-    for (size_t i = 0; i < CONFIG_VERDICT_COUNT; i++)
-        if (config->malware[i].action == CONFIG_ACTION_QUARANTINE &&
-            (hours == 0 || config->malware[i].hours < hours))
-            hours = config->malware[i].hours;
-    return hours ? quarantine_end(message, hours) : 0;
-}
-
-static void put_into_quarantine(struct rescan *rescan, const json_t *result,
-                                const struct policy_decision *decision)
-{
-    struct queue_message *message = rescan->message;
-    struct buffer events = BUFFER_INIT;
-    if (message->flags & QUEUE_FLAG_SUSPECT)
-        return;
-    audit_scanned(&events, &message->id, result);
-    audit_action(&events, &message->id, config_action_name(decision->action), decision->policy,
-                 NULL, message->recipient_count, decision->detail);
-    queue_change_flags(rescan->intake->mta->queue, message, message->flags | QUEUE_FLAG_SUSPECT,
-                       &events);
-}
-
-/* --- the result --- */
-
-static void apply(struct rescan *rescan, const json_t *result,
-                  const struct policy_decision *decision)
-{
-    struct intake *intake = rescan->intake;
-    struct mta *mta = intake->mta;
-    struct queue_message *message = rescan->message;
-    struct buffer events = BUFFER_INIT;
-    cleanup_free uint32_t *recipients = calloc(message->recipient_count, sizeof(*recipients));
-    if (!recipients)
-        abort();
-    size_t count = open_recipients(message, recipients);
-    audit_scanned(&events, &message->id, result);
-    audit_action(&events, &message->id, action_after_acceptance(decision), decision->policy,
-                 recipients, count, decision->detail);
-    if (decision->action == CONFIG_ACTION_DELIVER)
-        queue_change_scanned(mta->queue, message, *decision->header ? decision->header : NULL,
-                             &events);
-    else if (decision->action == CONFIG_ACTION_REJECT && decision->bounces)
-        delivery_refuse(mta->delivery, message, INTAKE_REJECTED_REPLY, &events);
-    else
-        delete_recipients(intake, message, recipients, count, &events);
+    int hours = message->flags & QUEUE_FLAG_SUSPECT ? policy_quarantine_hours(config) : 0;
+    int64_t end = hours ? quarantine_end(message, hours) : 0, attempt = next_attempt(message);
+    if (end == 0 || attempt == 0)
+        return message->flags & QUEUE_FLAG_SUSPECT ? end : attempt;
+    return attempt < end ? attempt : end;
 }
 
 static void start_rescans(struct intake *intake);
+
+static void rescan_free(struct rescan *rescan)
+{
+    intake_people_free(rescan->people);
+    intake_plan_free(rescan->plan);
+    config_ref_drop(rescan->config);
+    buffer_free(&rescan->events);
+    free(rescan->recipients);
+    free(rescan->indices);
+    free(rescan->attempts);
+    free(rescan->left_out);
+    free(rescan);
+}
 
 static void enqueue(struct intake *intake, struct queue_message *message)
 {
@@ -237,7 +85,7 @@ static void end_rescan(struct rescan *rescan)
         rescan->next->link = rescan->link;
     rescan->intake->rescanning--;
     queue_release_busy(rescan->intake->mta->queue, rescan->message);
-    free(rescan);
+    rescan_free(rescan);
 }
 
 static void finish_rescan(struct rescan *rescan)
@@ -266,73 +114,265 @@ static void postpone(struct rescan *rescan, const struct error *error)
     put_off(rescan, timestamp_now_ms() + RETRY_MS);
 }
 
-/* In quarantine until its time is over; where the signatures changed while it was scanned it is
- * scanned with the new ones at once. */
-static void stay(struct rescan *rescan, const json_t *result,
-                 const struct policy_decision *decision)
+/* --- what is decided --- */
+
+/* What became of the recipients since the scan began. */
+static void look_again(struct rescan *rescan)
 {
-    int64_t end = rescan->message->received_at + decision->hours * INT64_C(3600000);
+    for (size_t i = 0; i < rescan->recipient_count; i++) {
+        const struct queue_recipient *from = &rescan->message->recipients[rescan->indices[i]];
+        rescan->left_out[i] = from->state != QUEUE_RECIPIENT_QUEUED;
+        rescan->recipients[i].route = from->route;
+        rescan->attempts[i] = from->attempts;
+    }
+}
+
+static bool read_body(void *argument, struct intake_body *body, struct error *error)
+{
+    const struct rescan *rescan = argument;
+    struct queue *queue = rescan->intake->mta->queue;
+    cleanup_fd int fd = queue_body_descriptor(queue, rescan->message, error);
+    return fd >= 0 && intake_body_read(queue, fd, rescan->message->body_length, body, error);
+}
+
+static struct intake_message describe(struct rescan *rescan)
+{
+    const struct queue_message *message = rescan->message;
+    return (struct intake_message){.queue = rescan->intake->mta->queue,
+                                   .config = rescan->config,
+                                   .id = message->id,
+                                   .direction = (enum queue_direction)message->direction,
+                                   .flags = message->flags,
+                                   .received_at = message->received_at,
+                                   .age_ms = timestamp_now_ms() - message->received_at,
+                                   .sender = message->sender,
+                                   .envelope_id = message->envelope_id,
+                                   .recipients = rescan->recipients,
+                                   .recipient_count = rescan->recipient_count,
+                                   .left_out = rescan->left_out,
+                                   .indices = rescan->indices,
+                                   .attempts = rescan->attempts,
+                                   .size = message->body_length,
+                                   .read_body = read_body,
+                                   .argument = rescan};
+}
+
+/* --- what is done --- */
+
+static enum queue_recipient_state final_state(const struct intake_unit *unit)
+{
+    bool fails = unit->fate == INTAKE_REJECT || unit->fate == INTAKE_BOUNCE;
+    return fails && intake_unit_bounces(unit) ? QUEUE_RECIPIENT_BOUNCED : QUEUE_RECIPIENT_DELETED;
+}
+
+static struct queue_change change_of(const struct rescan *rescan, const struct intake_unit *unit,
+                                     uint32_t position, bool kept)
+{
+    struct queue_change change = {.recipient = rescan->indices[position],
+                                  .attempts = rescan->attempts[position]};
+    change.state = kept ? QUEUE_RECIPIENT_QUEUED : final_state(unit);
+    if (kept && unit->fate == INTAKE_DEFER)
+        change.next_attempt = retry_next_attempt(
+            &rescan->config->config->delivery, ++change.attempts, rescan->message->received_at,
+            timestamp_now_ms(), (uint32_t)timestamp_monotonic_ms());
+    return change;
+}
+
+/* Those that do not stay are final here, whatever other message they go on in. */
+static void change_recipients(struct rescan *rescan)
+{
+    const struct intake_outcomes *outcomes = rescan->plan->outcomes;
+    cleanup_free struct queue_change *changes =
+        calloc(rescan->recipient_count + 1, sizeof(*changes));
+    size_t count = 0;
+    if (!changes)
+        abort();
+    for (size_t i = 0; i < outcomes->unit_count; i++) {
+        const struct intake_unit *unit = &outcomes->units[i];
+        bool kept = intake_plan_keeps(rescan->plan, unit);
+        if (kept && unit->fate != INTAKE_DEFER)
+            continue;
+        for (size_t j = 0; j < unit->recipient_count; j++)
+            changes[count++] = change_of(rescan, unit, unit->recipients[j], kept);
+    }
+    if (count > 0)
+        queue_change_recipients(rescan->intake->mta->queue, rescan->message, changes, count,
+                                &rescan->events);
+}
+
+static void change_flags(struct rescan *rescan, const struct intake_share *share)
+{
+    struct queue_message *message = rescan->message;
+    uint8_t flags = share->suspect ? message->flags | QUEUE_FLAG_SUSPECT
+                                   : message->flags & (uint8_t)~QUEUE_FLAG_SUSPECT;
+    if (flags != message->flags)
+        queue_change_flags(rescan->intake->mta->queue, message, flags, &rescan->events);
+}
+
+/* A message that waits is looked at again when its time has come; where the signatures changed
+ * while it was scanned it is scanned with the new ones at once. */
+static void wait_longer(struct rescan *rescan)
+{
+    const struct intake_share *share = &rescan->plan->outcomes->shares[rescan->plan->kept];
+    int64_t end = quarantine_end(rescan->message, rescan->plan->outcomes->hours);
     bool is_outdated = rescan->signatures != rescan->intake->signature_changes;
-    put_into_quarantine(rescan, result, decision);
-    if (is_outdated)
+    change_flags(rescan, share);
+    if (is_outdated && share->suspect)
         enqueue(rescan->intake, rescan->message);
+    int64_t attempt = next_attempt(rescan->message);
+    if (!share->suspect || (attempt > 0 && attempt < end))
+        end = attempt;
     put_off(rescan, end);
 }
 
-static void clean_or_delete(struct rescan *rescan, const json_t *result, int cleaned,
-                            struct policy_decision *decision)
+static void deliver_kept(struct rescan *rescan)
 {
+    const struct intake_share *share = &rescan->plan->outcomes->shares[rescan->plan->kept];
+    cleanup_free char *header = intake_plan_header(share->unit);
+    queue_change_scanned(rescan->intake->mta->queue, rescan->message, header, &rescan->events);
+}
+
+/* The messages that go on by themselves are on stable storage. */
+static void carry_out(struct rescan *rescan)
+{
+    const struct intake_plan *plan = rescan->plan;
+    bool stays = plan->kept != INTAKE_NO_SHARE;
+    bool waits = stays && plan->outcomes->shares[plan->kept].waits;
+    change_recipients(rescan);
+    if (stays && !waits)
+        deliver_kept(rescan);
+    intake_batch_release(rescan->batch, true);
+    rescan->batch = NULL;
+    if (waits)
+        wait_longer(rescan);
+    else
+        finish_rescan(rescan);
+}
+
+static void on_further_stored(void *argument, enum error_code result)
+{
+    struct rescan *rescan = argument;
     struct error error = {0};
-    if (replace(rescan, result, cleaned, decision, &error))
-        return; /* goes on in on_replaced */
-    if (error.code != ERROR_PROTOCOL) {
+    if (result == ERROR_NONE) {
+        carry_out(rescan);
+        return;
+    }
+    rescan->batch = NULL;
+    if (result == ERROR_UNAVAILABLE)
+        return; /* the mta ends */
+    error_set(&error, result, "queue", "did not take what comes of it");
+    postpone(rescan, &error);
+}
+
+/* It is in quarantine already, and stays there: that is no news. */
+static bool is_no_news(const struct rescan *rescan)
+{
+    return (rescan->message->flags & QUEUE_FLAG_SUSPECT) &&
+           intake_outcomes_all(rescan->plan->outcomes, INTAKE_QUARANTINE);
+}
+
+static void on_rescanned(void *argument, const struct scan_answer *answer)
+{
+    struct rescan *rescan = argument;
+    struct error error = {0};
+    if (!answer->result || rescan->message->removed) { /* an administrator may have deleted it */
+        finish_rescan(rescan);
+        return;
+    }
+    look_again(rescan);
+    struct intake_message message = describe(rescan);
+    rescan->plan = intake_plan_new(&message, rescan->people, answer, &error);
+    if (!rescan->plan) {
         postpone(rescan, &error);
         return;
     }
-    policy_refuse_cleaned(decision, error.message);
-    apply(rescan, result, decision);
-    finish_rescan(rescan);
+    if (!is_no_news(rescan))
+        intake_plan_write_events(rescan->plan, &message, &rescan->events);
+    if (rescan->plan->further_count > 0)
+        rescan->batch =
+            intake_batch_store(rescan->intake->batches, rescan->plan, on_further_stored, rescan);
+    else
+        carry_out(rescan);
 }
 
-static void on_rescanned(void *argument, const json_t *result, int cleaned)
+/* --- scanning --- */
+
+static void gather_recipients(struct rescan *rescan)
 {
-    struct rescan *rescan = argument;
-    struct policy_decision decision;
-    if (!result || rescan->message->removed) { /* an administrator may have deleted it meanwhile */
-        finish_rescan(rescan);
+    const struct queue_message *message = rescan->message;
+    size_t most = message->recipient_count;
+    rescan->recipients = calloc(most, sizeof(*rescan->recipients));
+    rescan->indices = calloc(most, sizeof(*rescan->indices));
+    rescan->attempts = calloc(most, sizeof(*rescan->attempts));
+    rescan->left_out = calloc(most, sizeof(*rescan->left_out));
+    if (!rescan->recipients || !rescan->indices || !rescan->attempts || !rescan->left_out)
+        abort();
+    for (uint32_t i = 0; i < most; i++) {
+        const struct queue_recipient *from = &message->recipients[i];
+        if (from->state != QUEUE_RECIPIENT_QUEUED)
+            continue;
+        rescan->indices[rescan->recipient_count] = i;
+        rescan->recipients[rescan->recipient_count++] = (struct queue_draft_recipient){
+            .address = from->address, .original = from->original, .notify = from->notify};
+    }
+}
+
+static void scan(struct rescan *rescan)
+{
+    const struct queue_message *message = rescan->message;
+    const struct scanner_config *config = rescan->config->config;
+    struct mta *mta = rescan->intake->mta;
+    struct error error = {0};
+    struct scan_order order = {
+        .id = message->id,
+        .fd = queue_body_descriptor(mta->queue, message, &error),
+        .size = message->body_length,
+        .seconds = config->engine.scan_seconds,
+        .clean = policy_cleans(config),
+        .age_ms = timestamp_now_ms() - message->received_at,
+    };
+    if (order.fd >= 0 && rescan->config->has_filters) {
+        order.asks_policy = true;
+        order.envelope = intake_people_envelope(rescan->people, &error);
+    }
+    if (order.fd >= 0 && order.envelope >= 0) {
+        scan_client_scan(mta->scan_client, &order, on_rescanned, rescan);
         return;
     }
-    policy_decide(rescan->intake->mta->config->config, POLICY_DEFAULT_GROUP, POLICY_INBOUND, result,
-                  timestamp_now_ms() - rescan->message->received_at, &decision);
-    if (decision.action == CONFIG_ACTION_QUARANTINE) {
-        stay(rescan, result, &decision);
-    } else if (decision.action == CONFIG_ACTION_CLEAN) {
-        clean_or_delete(rescan, result, cleaned, &decision);
-    } else {
-        apply(rescan, result, &decision);
-        finish_rescan(rescan);
+    if (order.fd >= 0)
+        close(order.fd);
+    postpone(rescan, &error);
+}
+
+static void on_people(void *argument, bool known)
+{
+    struct rescan *rescan = argument;
+    struct error error = {0};
+    if (known && !rescan->message->removed) {
+        scan(rescan);
+        return;
     }
+    error_set(&error, ERROR_UNAVAILABLE, "directory", "does not tell the groups");
+    postpone(rescan, &error);
 }
 
 static void start_rescan(struct rescan *rescan)
 {
     struct intake *intake = rescan->intake;
-    const struct scanner_config *config = intake->mta->config->config;
-    struct error error = {0};
-    struct scan_order order = {
-        .id = rescan->message->id,
-        .fd = queue_body_descriptor(intake->mta->queue, rescan->message, &error),
-        .size = rescan->message->body_length,
-        .seconds = config->engine.scan_seconds,
-        .clean = policy_cleans(config),
-    };
+    const struct queue_message *message = rescan->message;
     intake->rescanning++;
     rescan->signatures = intake->signature_changes;
+    rescan->config = config_ref_take(intake->mta->config);
     link_to(rescan, &intake->under_way);
-    if (order.fd < 0)
-        postpone(rescan, &error);
+    gather_recipients(rescan);
+    rescan->people =
+        intake_people_new(rescan->config, (enum queue_direction)message->direction, message->sender,
+                          rescan->recipients, rescan->recipient_count);
+    if (intake_people_need_directory(rescan->people))
+        intake_people_ask(rescan->people, intake->mta,
+                          rescan->config->config->scan_wait_seconds * 1000, on_people, rescan);
     else
-        scan_client_scan(intake->mta->scan_client, &order, on_rescanned, rescan);
+        scan(rescan);
 }
 
 static void start_rescans(struct intake *intake)
@@ -353,12 +393,10 @@ static void start_rescans(struct intake *intake)
 
 void intake_rescan(struct intake *intake, struct queue_message *message)
 {
-    if (message->flags & QUEUE_FLAG_SUSPECT) {
-        int64_t next = next_look(intake->mta->config->config, message);
-        if (next > timestamp_now_ms()) {
-            queue_due_at(intake->mta->queue, message, next);
-            return;
-        }
+    int64_t next = next_look(intake->mta->config->config, message);
+    if (next > timestamp_now_ms()) {
+        queue_due_at(intake->mta->queue, message, next);
+        return;
     }
     enqueue(intake, message);
     start_rescans(intake);
@@ -390,21 +428,15 @@ void intake_signatures_changed(void *argument)
 
 void intake_configured(struct intake *intake, const struct scanner_config *before)
 {
-    const struct scanner_config *config = intake->mta->config->config;
-    for (size_t i = 0; i < CONFIG_VERDICT_COUNT; i++) {
-        const struct config_malware_policy *old = &before->malware[i], *new = &config->malware[i];
-        if (old->action != new->action || old->hours != new->hours || old->then != new->then) {
-            look_at_suspects(intake);
-            return;
-        }
-    }
+    if (!policy_malware_same(before, intake->mta->config->config))
+        look_at_suspects(intake);
 }
 
 static void forget(struct rescan *rescan)
 {
     while (rescan) {
         struct rescan *next = rescan->next;
-        free(rescan);
+        rescan_free(rescan);
         rescan = next;
     }
 }

@@ -107,15 +107,23 @@ static void request_free(struct scan_request *request)
     if (request->patience)
         event_free(request->patience);
     close(request->order.fd);
+    if (request->order.asks_policy)
+        close(request->order.envelope);
     free(request);
 }
 
-static void finish(struct scan_request *request, const json_t *result, int cleaned)
+static void finish(struct scan_request *request, const struct scan_answer *answer)
 {
     scan_done done = request->done;
     void *argument = request->argument;
     request_free(request);
-    done(argument, result, cleaned);
+    done(argument, answer);
+}
+
+static void finish_without_files(struct scan_request *request, const json_t *result)
+{
+    const struct scan_answer answer = {.result = result, .cleaned = -1, .policy = -1};
+    finish(request, &answer);
 }
 
 static void keep_sample(const struct scan_request *request, const char *id)
@@ -141,7 +149,7 @@ static void finish_unscannable(struct scan_request *request)
     keep_sample(request, id);
     if (!result)
         abort();
-    finish(request, result, -1);
+    finish_without_files(request, result);
 }
 
 /* --- connections --- */
@@ -184,7 +192,22 @@ static bool is_result_for(const struct connection *connection, const json_t *res
            strcmp(given, message_id_text(&connection->request->order.id, id)) == 0;
 }
 
-static void take_result(struct connection *connection, const json_t *frame, int cleaned)
+/* The files come in this order: the clean one, the policy's answer, the new bodies. */
+static struct scan_answer sort_files(const json_t *result, const int *files, size_t count)
+{
+    struct scan_answer answer = {.result = result, .cleaned = -1, .policy = -1};
+    size_t at = 0;
+    if (json_object_get(result, "cleaned") && at < count)
+        answer.cleaned = files[at++];
+    if (json_is_true(json_object_get(result, "policy")) && at < count)
+        answer.policy = files[at++];
+    answer.bodies = files + at;
+    answer.body_count = count - at;
+    return answer;
+}
+
+static void take_result(struct connection *connection, const json_t *frame, const int *files,
+                        size_t count)
 {
     const json_t *result = json_object_get(frame, "result");
     struct scan_request *request = connection->request;
@@ -199,8 +222,9 @@ static void take_result(struct connection *connection, const json_t *frame, int 
     wake(connection->client, 0);
     if (connection->signatures != connection->client->changes)
         close_connection(connection);
+    struct scan_answer answer = sort_files(result, files, count);
     if (request)
-        finish(request, result, json_object_get(result, "cleaned") ? cleaned : -1);
+        finish(request, &answer);
 }
 
 /* Workers with the signatures from before get nothing more: they are about to end. */
@@ -249,24 +273,14 @@ void scan_client_keep_samples(struct scan_client *client, const char *folder)
         abort();
 }
 
-static void on_readable(int fd, short events, void *argument)
+static void take_frame(struct connection *connection, const json_t *frame, const int *files,
+                       size_t count)
 {
-    struct connection *connection = argument;
-    struct error error = {0};
-    if (events & EV_TIMEOUT) {
-        log_warning("engine: no answer in time");
-        lose_connection(connection);
+    if (connection->state == CONNECTION_BUSY) {
+        take_result(connection, frame, files, count);
         return;
     }
-    cleanup_fd int cleaned = -1;
-    cleanup_json json_t *frame = ipc_packet_receive(fd, &cleaned, &error);
-    if (!frame && error.code == ERROR_TIMEOUT)
-        return;
-    if (frame && connection->state == CONNECTION_BUSY) {
-        take_result(connection, frame, cleaned);
-        return;
-    }
-    if (!frame || connection->state != CONNECTION_GREETED) {
+    if (connection->state != CONNECTION_GREETED) {
         lose_connection(connection);
         return;
     }
@@ -275,6 +289,27 @@ static void on_readable(int fd, short events, void *argument)
     event_remove_timer(connection->event);
     wake(connection->client, 0);
     take_hello(connection, frame);
+}
+
+static void on_readable(int fd, short events, void *argument)
+{
+    struct connection *connection = argument;
+    struct error error = {0};
+    int files[IPC_PACKET_DESCRIPTORS];
+    size_t count = 0;
+    if (events & EV_TIMEOUT) {
+        log_warning("engine: no answer in time");
+        lose_connection(connection);
+        return;
+    }
+    cleanup_json json_t *frame =
+        ipc_packet_receive_descriptors(fd, files, IPC_PACKET_DESCRIPTORS, &count, &error);
+    if (frame)
+        take_frame(connection, frame, files, count);
+    else if (error.code != ERROR_TIMEOUT)
+        lose_connection(connection);
+    for (size_t i = 0; i < count; i++)
+        close(files[i]);
 }
 
 static void note_away(struct scan_client *client, const struct error *error)
@@ -319,10 +354,17 @@ static json_t *verdict_names(uint32_t bits)
 static bool send_order(struct connection *connection, const struct scan_order *order)
 {
     char id[MESSAGE_ID_TEXT_SIZE];
+    const int files[] = {order->fd, order->envelope};
     cleanup_json json_t *frame = json_pack(
         "{s:{s:s,s:I,s:i,s:o*}}", "scan", "id", message_id_text(&order->id, id), "size",
         (json_int_t)order->size, "seconds", order->seconds, "clean", verdict_names(order->clean));
-    return ipc_packet_send(connection->fd, frame, order->fd, NULL);
+    if (!order->asks_policy)
+        return ipc_packet_send(connection->fd, frame, order->fd, NULL);
+    json_t *scan = json_object_get(frame, "scan");
+    if (json_object_set_new(scan, "age_ms", json_integer(order->age_ms)) != 0 ||
+        json_object_set_new(scan, "envelope", json_true()) != 0)
+        abort();
+    return ipc_packet_send_descriptors(connection->fd, frame, files, 2, NULL);
 }
 
 static void give(struct connection *connection, struct scan_request *request)
@@ -379,7 +421,7 @@ static void on_patience_over(int fd, short events, void *argument)
         for (int i = 0; i < CONNECTIONS_LIMIT; i++)
             if (client->connections[i].request == request)
                 client->connections[i].request = NULL;
-    finish(request, NULL, -1);
+    finish_without_files(request, NULL);
 }
 
 static void set_patience(struct scan_request *request)

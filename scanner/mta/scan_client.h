@@ -7,6 +7,7 @@
 
 #include <event2/event.h>
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -27,21 +28,32 @@ void scan_client_keep_samples(struct scan_client *client, const char *folder);
 void scan_client_set_connections(struct scan_client *client, int connections);
 void scan_client_free(struct scan_client *client);
 
-typedef void (*scan_done)(void *argument, const json_t *result, int cleaned);
+/* What the engine says; all of it is borrowed for the call. Files that it says it sends and does
+ * not are missing (-1, or fewer bodies). */
+struct scan_answer {
+    const json_t *result; /* NULL: no answer came in time */
+    int cleaned;          /* the clean file, where the result has "cleaned"; else -1 */
+    int policy;           /* the policy's answer, where the result has "policy":true; else -1 */
+    const int *bodies;    /* messages that were written anew */
+    size_t body_count;
+};
+
+typedef void (*scan_done)(void *argument, const struct scan_answer *answer);
 
 struct scan_order {
     struct message_id id;
-    int fd;         /* taken over; cannot be written through */
-    uint64_t size;  /* of the file */
-    int seconds;    /* most seconds of the scan itself */
-    uint32_t clean; /* verdicts of which a clean file is wanted: bits 1 << enum config_verdict */
-    int wait_ms;    /* most time until an answer; <= 0: no limit */
+    int fd;           /* taken over; cannot be written through */
+    uint64_t size;    /* of the file */
+    int seconds;      /* most seconds of the scan itself */
+    uint32_t clean;   /* verdicts of which a clean file is wanted: bits 1 << enum config_verdict */
+    int64_t age_ms;   /* since the message was received */
+    bool asks_policy; /* the content filters are to be evaluated */
+    int envelope;     /* with asks_policy: the envelope as JSON; taken over, as `fd` */
+    int wait_ms;      /* most time until an answer; <= 0: no limit */
 };
 
-/* `done` gets the engine's result object, or NULL where no answer came in time, and the descriptor
- * of the clean file where the result has "cleaned", else -1; both are borrowed for the call. A
- * message over which a worker died or ran out of time twice has the verdict "unscannable". Never
- * called before this function returned. */
+/* `done` is called once. A message over which a worker died or ran out of time twice has the
+ * verdict "unscannable", and no policy's answer. Never called before this function returned. */
 struct scan_request *scan_client_scan(struct scan_client *client, const struct scan_order *order,
                                       scan_done done, void *argument);
 

@@ -225,7 +225,8 @@ static void answer(const char *text, int cleaned)
     assert_non_null(result);
     assert_true(scene.asked_count > 0);
     memmove(scene.asked, scene.asked + 1, --scene.asked_count * sizeof(scene.asked[0]));
-    asked.done(asked.argument, result, cleaned);
+    const struct scan_answer told = {.result = result, .cleaned = cleaned, .policy = -1};
+    asked.done(asked.argument, &told);
     if (cleaned >= 0)
         close(cleaned);
 }
@@ -520,7 +521,7 @@ static void a_queued_message_goes_on_as_a_clean_new_one(void **state)
     answer(virus_cleaned(strlen(CLEAN_BODY)), file_with(CLEAN_BODY));
     turn(200);
     assert_null(queue_find(scene.mta.queue, &id));
-    assert_action(&id, "delete", "goes on without it as message ");
+    assert_action(&id, "move", "goes on without it as message ");
     const char *detail = json_string_value(json_object_get(last_event("action", &id), "detail"));
     assert_true(message_id_parse(strstr(detail, "as message ") + 11, &new_id));
     const struct queue_message *message = queue_find(scene.mta.queue, &new_id);
@@ -575,18 +576,18 @@ static void no_lie_about_a_clean_file_gets_a_message_through(void **state)
 static void a_clean_file_that_ends_early_is_not_taken(void **state)
 {
     struct stat status;
-    struct queue_draft draft = new_draft(0);
+    struct intake_body body = INTAKE_BODY_INIT;
     struct error error = {0};
     cleanup_fd int file = open("/sys/kernel/uevent_seqnum", O_RDONLY);
     (void)state;
     if (file < 0 || fstat(file, &status) != 0)
         skip();
     cleanup_json json_t *result = json_loads(virus_cleaned(status.st_size), 0, NULL);
-    assert_false(intake_take_cleaned(scene.mta.queue, result, file, strlen(BODY), &draft, &error));
+    assert_false(
+        intake_body_read_cleaned(scene.mta.queue, result, file, strlen(BODY), &body, &error));
     assert_int_equal(error.code, ERROR_PROTOCOL);
     assert_string_equal(error.message, "the clean file ends early");
-    assert_string_equal(buffer_text(&draft.body), BODY);
-    buffer_free(&draft.body);
+    assert_int_equal(body.memory.length, 0);
 }
 
 #define intake_test(function) cmocka_unit_test_setup_teardown(function, open_scene, close_scene)

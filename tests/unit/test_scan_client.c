@@ -123,11 +123,11 @@ struct outcome {
     int left;
 };
 
-static void on_done(void *argument, const json_t *result, int cleaned)
+static void on_done(void *argument, const struct scan_answer *answer)
 {
-    assert_int_equal(cleaned, -1);
+    assert_int_equal(answer->cleaned, -1);
     struct outcome *outcome = argument;
-    const char *verdict = json_string_value(json_object_get(result, "verdict"));
+    const char *verdict = json_string_value(json_object_get(answer->result, "verdict"));
     snprintf(outcome->verdict, sizeof(outcome->verdict), "%s", verdict ? verdict : "none");
     if (--outcome->left == 0)
         event_base_loopbreak(outcome->base);

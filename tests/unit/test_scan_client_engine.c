@@ -121,10 +121,11 @@ static bool is_closed(int connection)
     return recv(connection, &byte, 1, MSG_PEEK) == 0;
 }
 
-static void on_done(void *argument, const json_t *result, int cleaned)
+static void on_done(void *argument, const struct scan_answer *answer)
 {
+    int cleaned = answer->cleaned;
     (void)argument;
-    assert_non_null(result);
+    assert_non_null(answer->result);
     scene.answers++;
     snprintf(scene.cleaned, sizeof(scene.cleaned), "none");
     if (cleaned < 0)
