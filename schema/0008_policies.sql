@@ -1,10 +1,11 @@
 -- The policies of the fleet: the draft that administrators edit, and what was put in force.
 -- Documents are kept as they were written (json). The words of a dictionary, which may be a million,
 -- stand once under their SHA-256, however often a document that has them is saved; in the document
--- "words" is that text in place of the array.
+-- "words" is {"hash":S,"count":N} in place of the array.
 
 CREATE TABLE policy_words (
     hash text COLLATE "C" PRIMARY KEY,
+    count bigint NOT NULL,
     body text NOT NULL                      -- a JSON array
 );
 

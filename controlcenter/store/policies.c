@@ -47,7 +47,7 @@ static const char select_versions[] =
 /* --- reading --- */
 
 static json_t *read_in(PGconn *connection, const char *sql,
-                       const struct store_parameters *parameters, int64_t *number,
+                       const struct store_parameters *parameters, bool whole, int64_t *number,
                        struct error *error)
 {
     if (!store_run(connection, one_moment, NULL, error))
@@ -63,7 +63,7 @@ static json_t *read_in(PGconn *connection, const char *sql,
             store_out_of_memory(error);
     }
     PQclear(result);
-    if (document && !policy_words_put_back(connection, document, error)) {
+    if (document && whole && !policy_words_put_back(connection, document, error)) {
         json_decref(document);
         document = NULL;
     }
@@ -71,13 +71,13 @@ static json_t *read_in(PGconn *connection, const char *sql,
 }
 
 static json_t *read_document(struct store *store, const char *sql,
-                             const struct store_parameters *parameters, int64_t *number,
+                             const struct store_parameters *parameters, bool whole, int64_t *number,
                              struct error *error)
 {
     struct store_transaction transaction;
     if (!store_begin(store, &transaction, error))
         return NULL;
-    json_t *document = read_in(transaction.connection, sql, parameters, number, error);
+    json_t *document = read_in(transaction.connection, sql, parameters, whole, number, error);
     if (store_finish(&transaction, document != NULL, error))
         return document;
     json_decref(document);
@@ -86,19 +86,24 @@ static json_t *read_document(struct store *store, const char *sql,
 
 json_t *store_policy_draft(struct store *store, int64_t *revision, struct error *error)
 {
-    return read_document(store, select_draft, NULL, revision, error);
+    return read_document(store, select_draft, NULL, true, revision, error);
+}
+
+json_t *store_policy_draft_light(struct store *store, int64_t *revision, struct error *error)
+{
+    return read_document(store, select_draft, NULL, false, revision, error);
 }
 
 json_t *store_policy_active(struct store *store, int64_t *version, struct error *error)
 {
-    return read_document(store, select_active, NULL, version, error);
+    return read_document(store, select_active, NULL, true, version, error);
 }
 
 json_t *store_policy_version(struct store *store, int64_t version, struct error *error)
 {
     struct store_parameters parameters = {0};
     store_add_integer(&parameters, version);
-    return read_document(store, select_version, &parameters, &version, error);
+    return read_document(store, select_version, &parameters, true, &version, error);
 }
 
 bool store_policy_active_version(struct store *store, int64_t *version, struct error *error)

@@ -10,6 +10,9 @@
 
 /* The draft: {} at first. *revision rises with every change of it. Caller owns. */
 json_t *store_policy_draft(struct store *store, int64_t *revision, struct error *error);
+/* The same at once, whatever dictionaries hold: "words" of each is {"hash":S,"count":N} in place of
+ * the array. It may be put as it is; the words stay. For pages that show or change other parts. */
+json_t *store_policy_draft_light(struct store *store, int64_t *revision, struct error *error);
 /* Puts the (checked) draft in place of the one of that revision; ERROR_EXISTS where somebody
  * changed it meanwhile. `what` is one line for the history ("changed filter Payroll"). */
 bool store_policy_draft_put(struct store *store, const json_t *draft, int64_t revision,

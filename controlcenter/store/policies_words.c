@@ -10,8 +10,9 @@
 #define HASH_SIZE (crypto_hash_sha256_BYTES * 2 + 1)
 
 static const char insert_words[] =
-    "INSERT INTO policy_words (hash, body) VALUES ($1, $2) ON CONFLICT (hash) DO NOTHING";
-static const char select_hash[] = "SELECT 1 FROM policy_words WHERE hash = $1";
+    "INSERT INTO policy_words (hash, count, body) VALUES ($1, $2, $3)"
+    " ON CONFLICT (hash) DO NOTHING";
+static const char select_count[] = "SELECT count FROM policy_words WHERE hash = $1";
 static const char select_words[] = "SELECT body FROM policy_words WHERE hash = $1";
 static const char delete_unused[] =
     "DELETE FROM policy_words w"
@@ -27,38 +28,69 @@ static void hash_text(const char *text, char hash[HASH_SIZE])
 
 /* --- putting away --- */
 
-/* A text that is there already is not sent to the database again. */
-static bool store_words(PGconn *connection, const char *hash, const char *text, struct error *error)
+/* *count is -1 where there are no such words. */
+static bool find_words(PGconn *connection, const char *hash, int64_t *count, struct error *error)
 {
     struct store_parameters parameters = {0};
     store_add_text(&parameters, hash);
-    PGresult *result = store_query(connection, select_hash, &parameters, error);
-    bool is_there = result && PQntuples(result) == 1;
-    bool ok = result != NULL;
+    PGresult *result = store_query(connection, select_count, &parameters, error);
+    if (result)
+        *count = PQntuples(result) == 1 ? store_integer(result, 0, 0) : -1;
     PQclear(result);
-    if (!ok || is_there)
-        return ok;
+    return result != NULL;
+}
+
+/* A text that is there already is not sent to the database again. */
+static bool store_words(PGconn *connection, const json_t *words, char hash[HASH_SIZE],
+                        struct policy_document *document, struct error *error)
+{
+    struct store_parameters parameters = {0};
+    int64_t count;
+    cleanup_free char *text = store_json_text(words, error);
+    if (!text)
+        return false;
+    hash_text(text, hash);
+    document->size += strlen(text);
+    if (!find_words(connection, hash, &count, error))
+        return false;
+    if (count >= 0)
+        return true;
+    store_add_text(&parameters, hash);
+    store_add_integer(&parameters, (int64_t)json_array_size(words));
     store_add_text(&parameters, text);
     return store_run(connection, insert_words, &parameters, error);
 }
 
-/* The dictionary with the hash of its words in their place. NULL with *error. */
+/* Words that the caller never had: what stands for them must be ours. */
+static bool keep_words(PGconn *connection, const json_t *words, char hash[HASH_SIZE],
+                       int64_t *count, struct error *error)
+{
+    const char *text = json_string_value(json_object_get(words, "hash"));
+    if (text && !find_words(connection, text, count, error))
+        return false;
+    if (!text || *count < 0 || strlen(text) >= HASH_SIZE)
+        return error_set(error, ERROR_INVALID, "policies.dictionaries",
+                         "the words of a dictionary are not there");
+    memcpy(hash, text, strlen(text) + 1);
+    return true;
+}
+
+/* The dictionary with what stands for its words in their place. NULL with *error. */
 static json_t *without_words(PGconn *connection, json_t *dictionary,
                              struct policy_document *document, struct error *error)
 {
     char hash[HASH_SIZE];
     json_t *words = json_object_get(dictionary, "words");
-    if (!json_is_array(words))
+    int64_t count = (int64_t)json_array_size(words);
+    if (!json_is_array(words) && !json_is_object(words))
         return json_incref(dictionary);
-    cleanup_free char *text = store_json_text(words, error);
-    if (!text)
-        return NULL;
-    hash_text(text, hash);
-    document->size += strlen(text);
-    if (!store_words(connection, hash, text, error))
+    if (json_is_array(words) ? !store_words(connection, words, hash, document, error)
+                             : !keep_words(connection, words, hash, &count, error))
         return NULL;
     json_t *copy = json_copy(dictionary);
-    if (copy && json_object_set_new(copy, "words", json_string(hash)) == 0 &&
+    if (copy &&
+        json_object_set_new(
+            copy, "words", json_pack("{s:s,s:I}", "hash", hash, "count", (json_int_t)count)) == 0 &&
         buffer_add_format(&document->hashes, "%s%s", document->hashes.length > 1 ? "," : "", hash))
         return copy;
     json_decref(copy);
@@ -80,9 +112,7 @@ static json_t *put_words_away(PGconn *connection, const json_t *whole,
             return NULL;
         json_array_append_new(dictionaries, light);
     }
-    if (copy && index > 0 && json_object_set(copy, "dictionaries", dictionaries) == 0)
-        return json_incref(copy);
-    if (copy && index == 0)
+    if (copy && (index == 0 || json_object_set(copy, "dictionaries", dictionaries) == 0))
         return json_incref(copy);
     store_out_of_memory(error);
     return NULL;
@@ -141,7 +171,8 @@ bool policy_words_put_back(PGconn *connection, json_t *document, struct error *e
     json_t *dictionary;
     json_array_foreach(json_object_get(document, "dictionaries"), index, dictionary)
     {
-        const char *hash = json_string_value(json_object_get(dictionary, "words"));
+        const char *hash =
+            json_string_value(json_object_get(json_object_get(dictionary, "words"), "hash"));
         if (!hash)
             continue;
         json_t *words = read_words(connection, hash, error);
