@@ -7,6 +7,7 @@
 #include "controlcenter/fleet/fleet.h"
 #include "controlcenter/http/http.h"
 #include "controlcenter/http/template.h"
+#include "controlcenter/mail/notifications.h"
 #include "controlcenter/pages/application.h"
 #include "controlcenter/store/store.h"
 
@@ -40,6 +41,7 @@ struct control_center {
     struct console console;
     struct http_router *fleet_router;
     struct http_server *fleet_server;
+    struct notifications *notifications;
     char problem[641]; /* of the database, as it was logged last */
 };
 
@@ -150,12 +152,22 @@ static bool start_fleet_server(struct control_center *center, struct error *erro
     return center->fleet_server != NULL;
 }
 
+/* How mail names the console where no setting says better. */
+static bool start_notifications(struct control_center *center, struct error *error)
+{
+    const struct program_config *config = center->config;
+    char url[400];
+    snprintf(url, sizeof(url), "https://%s:%u", config->names[0], config->https.port);
+    center->notifications = notifications_start(center->store, url, error);
+    return center->notifications != NULL;
+}
+
 static bool start_service(struct control_center *center, struct error *error)
 {
     stop_console(&center->console);
     return start_console(center, &page_guard, center->console_key, center->console_certificate,
                          error) &&
-           start_fleet_server(center, error);
+           start_fleet_server(center, error) && start_notifications(center, error);
 }
 
 /* Everything that needs the database before the first request. */
@@ -252,6 +264,7 @@ static bool open_center(struct control_center *center, struct error *error)
 /* Polls are let go first, or the fleet port would wait for them. */
 static void close_center(struct control_center *center)
 {
+    notifications_stop(center->notifications);
     if (center->fleet)
         fleet_stop(center->fleet);
     stop_console(&center->console);

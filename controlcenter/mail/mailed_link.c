@@ -1,0 +1,70 @@
+#include "controlcenter/mail/mailed_link.h"
+
+#include "common/cleanup.h"
+
+#include <sodium.h>
+#include <string.h>
+
+#define RANDOM_BYTES 24
+#define SIGNATURE_BYTES 16
+#define KEY_SETTING "secret.mailed_links"
+#define KEY_TEXT_SIZE (2 * MAILED_LINK_KEY_BYTES + 1)
+
+bool mailed_link_key_read(struct store *store, struct mailed_link_key *key, struct error *error)
+{
+    bool created;
+    char text[KEY_TEXT_SIZE];
+    randombytes_buf(key->bytes, sizeof(key->bytes));
+    sodium_bin2hex(text, sizeof(text), key->bytes, sizeof(key->bytes));
+    cleanup_json json_t *proposal = json_string(text);
+    explicit_bzero(text, sizeof(text));
+    if (!proposal || !store_setting_create(store, KEY_SETTING, proposal, &created, error))
+        return false;
+    cleanup_json json_t *kept = store_setting_get(store, KEY_SETTING, error);
+    size_t length = 0;
+    if (!kept)
+        return false;
+    return (json_is_string(kept) &&
+            sodium_hex2bin(key->bytes, sizeof(key->bytes), json_string_value(kept),
+                           json_string_length(kept), NULL, &length, NULL) == 0 &&
+            length == sizeof(key->bytes)) ||
+           error_set(error, ERROR_INVALID, KEY_SETTING, "the setting is not a key");
+}
+
+static void sign(const struct mailed_link_key *key, const unsigned char *random,
+                 unsigned char signature[SIGNATURE_BYTES])
+{
+    unsigned char whole[crypto_auth_hmacsha256_BYTES];
+    crypto_auth_hmacsha256(whole, random, RANDOM_BYTES, key->bytes);
+    memcpy(signature, whole, SIGNATURE_BYTES);
+}
+
+void mailed_link_make(const struct mailed_link_key *key, char token[MAILED_LINK_SIZE])
+{
+    unsigned char bytes[RANDOM_BYTES + SIGNATURE_BYTES];
+    randombytes_buf(bytes, RANDOM_BYTES);
+    sign(key, bytes, bytes + RANDOM_BYTES);
+    sodium_bin2base64(token, MAILED_LINK_SIZE, bytes, sizeof(bytes),
+                      sodium_base64_VARIANT_URLSAFE_NO_PADDING);
+}
+
+bool mailed_link_verify(const struct mailed_link_key *key, const char *token)
+{
+    unsigned char bytes[RANDOM_BYTES + SIGNATURE_BYTES], signature[SIGNATURE_BYTES];
+    size_t length = 0;
+    const char *end;
+    if (strlen(token) >= MAILED_LINK_SIZE ||
+        sodium_base642bin(bytes, sizeof(bytes), token, strlen(token), NULL, &length, &end,
+                          sodium_base64_VARIANT_URLSAFE_NO_PADDING) != 0 ||
+        *end || length != sizeof(bytes))
+        return false;
+    sign(key, bytes, signature);
+    return sodium_memcmp(signature, bytes + RANDOM_BYTES, SIGNATURE_BYTES) == 0;
+}
+
+void mailed_link_hash(const char *token, char hash[MAILED_LINK_HASH_SIZE])
+{
+    unsigned char digest[crypto_hash_sha256_BYTES];
+    crypto_hash_sha256(digest, (const unsigned char *)token, strlen(token));
+    sodium_bin2hex(hash, MAILED_LINK_HASH_SIZE, digest, sizeof(digest));
+}
