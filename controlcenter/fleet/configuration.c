@@ -56,28 +56,38 @@ static bool read_settings(struct fleet *fleet, json_t *shared, struct error *err
     return true;
 }
 
-/* The text of the lists goes along as the member "lists". Where it would make no valid document
- * "lists_error" says why: the version is not read again for every scanner that asks. */
+/* Where a part would make no valid document "refused" says why: the version is not read again for
+ * every scanner that asks. */
+static bool keep_refusal(json_t *shared, const struct error *refused, struct error *error)
+{
+    char reason[700];
+    if (refused->code != ERROR_INVALID) {
+        if (error)
+            *error = *refused;
+        return false;
+    }
+    return json_object_set_new(shared, "refused",
+                               json_string(error_text(refused, reason, sizeof(reason)))) == 0 ||
+           out_of_memory(error);
+}
+
+/* The text of the lists goes along as the member "lists". */
 static bool read_lists(struct fleet *fleet, json_t *shared, struct error *error)
 {
     struct error refused = {0};
-    char reason[700];
     cleanup_free char *text = fleet_lists_text(fleet, error);
     if (!text)
         return false;
     json_t *lists = json_stringn_nocheck(text, strlen(text));
     if (!lists || json_object_set_new(shared, "lists", lists) != 0)
         return out_of_memory(error);
-    if (fleet_check_lists(text, &refused))
-        return true;
-    if (refused.code != ERROR_INVALID) {
-        if (error)
-            *error = refused;
-        return false;
-    }
-    return json_object_set_new(shared, "lists_error",
-                               json_string(error_text(&refused, reason, sizeof(reason)))) == 0 ||
-           out_of_memory(error);
+    return fleet_check_lists(text, &refused) || keep_refusal(shared, &refused, error);
+}
+
+static bool read_policies(struct fleet *fleet, json_t *shared, struct error *error)
+{
+    struct error refused = {0};
+    return fleet_read_policies(fleet, shared, &refused) || keep_refusal(shared, &refused, error);
 }
 
 static json_t *read_shared(struct fleet *fleet, struct error *error)
@@ -88,7 +98,8 @@ static json_t *read_shared(struct fleet *fleet, struct error *error)
         return NULL;
     }
     if (!read_settings(fleet, shared, error) || !fleet_read_directory(fleet, shared, error) ||
-        !fleet_read_signatures(fleet, shared, error) || !read_lists(fleet, shared, error))
+        !fleet_read_signatures(fleet, shared, error) || !read_lists(fleet, shared, error) ||
+        !read_policies(fleet, shared, error))
         return NULL;
     return json_incref(shared);
 }
@@ -197,18 +208,43 @@ static json_t *document_json(const struct document *document)
     return json_incref(value);
 }
 
-/* Puts the lists, which are members of an object without its braces, at the end of a document. */
-static char *with_lists(const char *text, const char *lists, struct error *error)
+/* Puts members, which are those of an object without its braces, at the end of a document. */
+static char *with_members(const char *text, const char *members, struct error *error)
 {
     struct buffer whole = {.limit = CONFIG_DOCUMENT_LIMIT};
     buffer_add(&whole, text, strlen(text) - 1);
-    buffer_add_format(&whole, ",%s}", lists);
+    buffer_add_format(&whole, ",%s}", members);
     char *taken = buffer_take(&whole);
     if (!taken)
         error_set(error, ERROR_LIMIT, NULL, "the document is larger than %u bytes",
                   CONFIG_DOCUMENT_LIMIT);
     buffer_free(&whole);
     return taken;
+}
+
+/* Puts the policies in force beside "malware", then the lists. */
+static char *whole_text(json_t *value, const char *policies, const char *lists, struct error *error)
+{
+    struct buffer members = {.limit = CONFIG_DOCUMENT_LIMIT};
+    cleanup_json json_t *own = json_incref(json_object_get(value, "policies"));
+    json_object_del(value, "policies");
+    cleanup_free char *text = json_text(value);
+    cleanup_free char *malware = own ? json_text(own) : strdup("{}");
+    if (!text || !malware) {
+        out_of_memory(error);
+        return NULL;
+    }
+    malware[strlen(malware) - 1] = '\0';
+    buffer_add_format(&members, "\"policies\":%s%s", malware, own && *policies ? "," : "");
+    buffer_add_text(&members, policies);
+    buffer_add_text(&members, "},");
+    buffer_add_text(&members, lists);
+    char *whole = members.failed ? NULL : with_members(text, buffer_text(&members), error);
+    if (members.failed)
+        error_set(error, ERROR_LIMIT, NULL, "the document is larger than %u bytes",
+                  CONFIG_DOCUMENT_LIMIT);
+    buffer_free(&members);
+    return whole;
 }
 
 static bool is_valid(const char *text, struct error *error)
@@ -218,8 +254,8 @@ static bool is_valid(const char *text, struct error *error)
     return config != NULL;
 }
 
-/* The text of a document that a scanner will take, with the lists that were checked already. NULL
- * with the field where it will not. */
+/* The text of a document that a scanner will take, with the lists and the policies in force, which
+ * were checked already. NULL with the field where it will not. */
 static char *document_text(const struct document *document, const char *lists, struct error *error)
 {
     if (!json_is_object(document->smtp)) {
@@ -232,8 +268,10 @@ static char *document_text(const struct document *document, const char *lists, s
         out_of_memory(error);
         return NULL;
     }
-    cleanup_free char *without = with_lists(text, "\"domains\":[]", error);
-    return is_valid(without, error) ? with_lists(text, lists, error) : NULL;
+    const char *policies = json_string_value(json_object_get(document->shared, "policies"));
+    cleanup_free char *without = with_members(text, "\"domains\":[]", error);
+    return is_valid(without, error) ? whole_text(value, policies ? policies : "", lists, error)
+                                    : NULL;
 }
 
 json_t *fleet_envelope(struct fleet *fleet, const struct store_scanner *scanner, int64_t *version,
@@ -244,7 +282,7 @@ json_t *fleet_envelope(struct fleet *fleet, const struct store_scanner *scanner,
     cleanup_json json_t *none = json_object();
     if (!shared)
         return NULL;
-    const char *refused = json_string_value(json_object_get(shared, "lists_error"));
+    const char *refused = json_string_value(json_object_get(shared, "refused"));
     if (refused) {
         error_set(error, ERROR_INVALID, NULL, "%s", refused);
         return NULL;
@@ -278,7 +316,7 @@ bool fleet_check_lists(const char *lists, struct error *error)
     cleanup_free char *text = value ? json_text(value) : NULL;
     if (!text)
         return out_of_memory(error);
-    cleanup_free char *whole = with_lists(text, lists, error);
+    cleanup_free char *whole = with_members(text, lists, error);
     return is_valid(whole, error);
 }
 

@@ -40,6 +40,7 @@ void fleet_free(struct fleet *fleet)
     if (!fleet)
         return;
     json_decref(fleet->shared);
+    json_decref(fleet->policies);
     fleet_clear_key_pair(&fleet->candidate);
     if (fleet->ca_key)
         explicit_bzero(fleet->ca_key, strlen(fleet->ca_key));

@@ -27,9 +27,11 @@ struct fleet {
     char configuration_key[SIGNING_KEY_TEXT_SIZE];
     char configuration_secret[SIGNING_SECRET_TEXT_SIZE];
 
-    pthread_mutex_t shared_lock; /* guards the two below */
+    pthread_mutex_t shared_lock; /* guards the four below */
     int64_t shared_version;
     json_t *shared; /* what every document of that version has in common; see configuration.c */
+    int64_t policies_version;
+    json_t *policies; /* text of the members in force; see policies.c */
 
     pthread_mutex_t candidate_lock; /* guards the making of the one below */
     struct fleet_key_pair candidate;
@@ -61,6 +63,10 @@ bool fleet_read_directory(struct fleet *fleet, json_t *shared, struct error *err
 
 /* Sets the member "signatures" of what documents have in common. */
 bool fleet_read_signatures(struct fleet *fleet, json_t *shared, struct error *error);
+/* Sets the member "policies" of what documents have in common: the members of `policies` in force
+ * beside "malware", as text without braces ("" for none), checked. ERROR_INVALID with the place
+ * where a scanner would not take them. The shared lock must be held. */
+bool fleet_read_policies(struct fleet *fleet, json_t *shared, struct error *error);
 /* Whether a new scanner would take a document with those members in common. */
 bool fleet_check_shared(struct fleet *fleet, const json_t *shared, struct error *error);
 
