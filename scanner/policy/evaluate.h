@@ -51,7 +51,7 @@ struct policy_person {
     const char *address; /* envelope, normalised */
     const char *const *directory_groups;
     size_t directory_group_count;
-    size_t group; /* index of the policy group, or POLICY_DEFAULT_GROUP (groups.h) */
+    size_t group;  /* index of the policy group, or POLICY_DEFAULT_GROUP (groups.h) */
     bool excluded; /* no filter counts for this one: deleted by a malware policy, or bypassed */
 };
 
@@ -111,8 +111,8 @@ struct policy_trace {
     uint32_t recipient;
     bool applies; /* direction and group */
     bool met;
-    /* By condition: 0 not met, 1 met ("not" counted), 2 not looked at, 3 a limit was reached: counts
-     * as not found, whatever "not" says. */
+    /* By condition: 0 not met, 1 met ("not" counted), 2 not looked at, 3 a limit was reached:
+     * counts as not found, whatever "not" says. */
     unsigned char *conditions;
     size_t condition_count;
 };
