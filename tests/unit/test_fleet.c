@@ -4,12 +4,14 @@
 #include "common/config_model.h"
 #include "common/json.h"
 #include "common/message_id.h"
+#include "common/policy_model.h"
 #include "common/signing.h"
 #include "common/timestamp.h"
 #include "common/x509.h"
 #include "controlcenter/fleet/fleet.h"
 #include "controlcenter/fleet/fleet_private.h"
 #include "controlcenter/http/request.h"
+#include "controlcenter/store/policies.h"
 
 #include <setjmp.h>
 #include <sodium.h>
@@ -357,6 +359,70 @@ static void a_document_carries_domains_routes_policies_and_common_settings(void 
     config_free(config);
 }
 
+static void put_in_force(struct scene *scene, const char *text)
+{
+    int64_t revision, version;
+    struct error error = {0};
+    cleanup_json json_t *draft = json_loads(text, 0, NULL);
+    json_decref(store_policy_draft(scene->store, &revision, &error));
+    if (!fleet_check_policies(scene->fleet, draft, &error) ||
+        !store_policy_draft_put(scene->store, draft, revision, "x", "test", &error))
+        fail_msg("%s: %s", error.where, error.message);
+    assert_true(store_policy_publish(scene->store, revision + 1, "x", "test", &version, &error));
+}
+
+static void a_document_carries_the_policies_in_force_without_what_scanners_need_not(void **argument)
+{
+    struct scene *scene = *argument;
+    char id[37];
+    int status;
+    new_scanner(scene, id);
+    cleanup_json json_t *malware = json_pack("{s:{s:s}}", "virus", "action", "reject");
+    assert_true(store_setting_put(scene->store, "policy.malware", malware, "test", true, NULL));
+    put_in_force(
+        scene, "{\"folders\":[{\"id\":\"f\",\"name\":\"Legal\",\"quarantine\":true,"
+               "\"retention_days\":30}],"
+               "\"templates\":[{\"id\":\"t\",\"name\":\"Held\",\"subject\":\"x\",\"text\":\"y\"}],"
+               "\"dictionaries\":[{\"id\":\"d\",\"name\":\"D\",\"words\":[{\"text\":\"w\"}]}],"
+               "\"filters\":[{\"id\":\"one\",\"name\":\"One\",\"conditions\":[{\"field\":\"body\","
+               "\"op\":\"dictionary\",\"id\":\"d\"}],\"actions\":[{\"action\":\"incident\","
+               "\"folder\":\"f\"}]}]}");
+    cleanup_json json_t *answer = poll_as(scene, id, 0, 0, "", 0, &status);
+    struct scanner_config *config = read_document(scene, answer);
+    assert_non_null(config);
+    assert_int_equal(config->malware[CONFIG_VERDICT_VIRUS].action, CONFIG_ACTION_REJECT);
+    assert_int_equal(config->policy->filter_count, 1);
+    assert_int_equal(config->policy->dictionaries[0].word_count, 1);
+    assert_true(config->policy->folders[0].quarantine);
+    config_free(config);
+}
+
+static void policies_are_checked_with_the_place_named(void **argument)
+{
+    static const struct {
+        const char *text, *where;
+    } cases[] = {
+        {"{\"malware\":{}}", "policies.malware"},
+        {"{\"folders\":{}}", "policies.folders"},
+        {"{\"folders\":[7]}", "policies.folders[0]"},
+        {"{\"folders\":[{\"id\":\"f\",\"retention_days\":1}]}", "policies.folders[0].name"},
+        {"{\"dictionaries\":[{\"id\":\"d\",\"name\":\"D\",\"words\":{\"hash\":\"x\",\"count\":"
+         "1000001}}]}",
+         "policies.dictionaries"},
+        {"{\"filters\":[{\"id\":\"a\",\"name\":\"A\",\"conditions\":[{\"field\":\"subject\","
+         "\"op\":\"matches\",\"values\":[\"a\",\"(\"]}]}]}",
+         "policies.filters[0].conditions[0].values[1]"},
+    };
+    struct scene *scene = *argument;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct error error = {0};
+        cleanup_json json_t *document = json_loads(cases[i].text, 0, NULL);
+        assert_non_null(document);
+        assert_false(fleet_check_policies(scene->fleet, document, &error));
+        assert_string_equal(error.where, cases[i].where);
+    }
+}
+
 struct change {
     struct scene *scene;
     const char *domain;
@@ -681,6 +747,8 @@ int main(void)
         scene_test(a_poll_without_a_scanners_certificate_is_refused),
         scene_test(a_scanner_gets_its_document_once),
         scene_test(a_document_carries_domains_routes_policies_and_common_settings),
+        scene_test(a_document_carries_the_policies_in_force_without_what_scanners_need_not),
+        scene_test(policies_are_checked_with_the_place_named),
         scene_test(a_waiting_poll_is_answered_when_something_changes),
         scene_test(a_version_that_failed_is_not_sent_again_and_its_reason_is_kept),
         scene_test(settings_that_make_no_valid_document_are_not_sent_and_shown),

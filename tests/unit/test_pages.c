@@ -488,6 +488,25 @@ static void quarantine_takes_its_time_and_its_end(void **state)
     assert_shows(console, "id=\"error-unscannable\"");
 }
 
+static void a_verdict_may_bypass_content_filtering(void **state)
+{
+    struct console *console = *state;
+    sign_in(console);
+    get(console, "/malware/policy");
+    assert_shows(console, "id=\"field-worm_bypass\" value=\"on\" aria");
+    post(console, "/malware/policy", "worm=clean&worm_bypass=on&virus=delete");
+    get(console, "/malware/policy");
+    assert_shows(console, "id=\"field-worm_bypass\" value=\"on\" checked");
+    assert_shows(console, "id=\"field-virus_bypass\" value=\"on\" aria");
+    assert_int_equal(count_of(console->scene,
+                              "SELECT count(*) FROM setting WHERE key = 'policy.malware' AND"
+                              " value @> '{\"worm\":{\"bypass_content\":true}}'"),
+                     1);
+    post(console, "/malware/policy", "worm=clean");
+    get(console, "/malware/policy");
+    assert_shows(console, "id=\"field-worm_bypass\" value=\"on\" aria");
+}
+
 static void the_limits_of_a_scan_are_saved_within_their_ranges(void **state)
 {
     struct console *console = *state;
@@ -626,6 +645,7 @@ int main(void)
         page_test(the_malware_policy_is_saved_and_shown_again),
         page_test(every_verdict_offers_its_actions_and_names_the_usual_one),
         page_test(quarantine_takes_its_time_and_its_end),
+        page_test(a_verdict_may_bypass_content_filtering),
         page_test(the_limits_of_a_scan_are_saved_within_their_ranges),
         page_test(the_audit_log_goes_on_where_a_page_ended),
         page_test(a_search_for_what_cannot_be_is_refused),
