@@ -19,6 +19,9 @@ static const struct {
     {"malware_policy", "malware"},
     {"malware_limits", "malware"},
     {"malware_signatures", "malware"},
+    {"policy_filters", "policies"},
+    {"policy_groups", "policies"},
+    {"policy_history", "policies"},
     {"domains", "protocols"},
     {"aliases", "protocols"},
     {"masquerades", "protocols"},
@@ -132,6 +135,18 @@ void page_redirect(struct page *page, const char *path, const char *done)
         http_redirect(page->response, buffer_text(&target));
     buffer_free(&target);
     close_page(page);
+}
+
+void page_put_form_secret(struct page *page)
+{
+    char secret[SECRET_TEXT_SIZE];
+    const char *kept = http_cookie(page->request, FORM_COOKIE);
+    if (!kept || strlen(kept) != SECRET_TEXT_SIZE - 1) {
+        page_secret(secret);
+        http_set_cookie(page->response, FORM_COOKIE, secret, 0);
+        kept = secret;
+    }
+    page_put_text(page, page->data, "csrf", kept);
 }
 
 json_t *page_read_setting(struct page *page, const char *key, struct error *error)

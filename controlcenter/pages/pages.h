@@ -45,6 +45,8 @@ void page_open(struct page *page, struct http_request *request, struct http_resp
 void page_show(struct page *page, const char *template);
 /* 303 to a path of this site, with "?done=WORD" for the notice to show there (may be NULL). */
 void page_redirect(struct page *page, const char *path, const char *done);
+/* `csrf` for a form of somebody who is not signed in, with the cookie that goes with it. */
+void page_put_form_secret(struct page *page);
 /* The value of a setting, which the caller owns; {} where it is not set. NULL with *error. */
 json_t *page_read_setting(struct page *page, const char *key, struct error *error);
 /* Checks a setting of the configuration as every scanner would, and stores it in the name of the

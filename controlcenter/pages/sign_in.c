@@ -24,14 +24,7 @@ static const char *next_path(const char *next)
 
 static void show(struct page *page, const char *next)
 {
-    char secret[SECRET_TEXT_SIZE];
-    const char *kept = http_cookie(page->request, FORM_COOKIE);
-    if (!kept || strlen(kept) != SECRET_TEXT_SIZE - 1) {
-        page_secret(secret);
-        http_set_cookie(page->response, FORM_COOKIE, secret, 0);
-        kept = secret;
-    }
-    page_put_text(page, page->data, "csrf", kept);
+    page_put_form_secret(page);
     page_put_text(page, page->data, "next", next);
     page_show(page, "sign_in");
 }
