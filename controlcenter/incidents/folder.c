@@ -2,7 +2,7 @@
 
 #include "common/cleanup.h"
 #include "common/json.h"
-#include "controlcenter/store/policies.h"
+#include "controlcenter/store/incidents.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -145,11 +145,11 @@ bool incident_folder_read(const json_t *value, struct incident_folder *folder, s
 
 /* --- the one in force --- */
 
-static const json_t *find(const json_t *policies, const char *id)
+static const json_t *find(const json_t *folders, const char *id)
 {
     const json_t *folder;
     size_t index;
-    json_array_foreach(json_object_get(policies, "folders"), index, folder)
+    json_array_foreach((json_t *)folders, index, folder)
     {
         const char *text = json_string_value(json_object_get(folder, "id"));
         if (text && strcmp(text, id) == 0)
@@ -161,17 +161,10 @@ static const json_t *find(const json_t *policies, const char *id)
 bool incident_folder_find(struct store *store, const char *id, struct incident_folder *folder,
                           struct error *error)
 {
-    struct error local = {0};
-    int64_t version;
-    cleanup_json json_t *policies = store_policy_active(store, &version, &local);
-    if (!policies && local.code != ERROR_NOT_FOUND) {
-        if (error)
-            *error = local;
-        return false;
-    }
-    const json_t *value = find(policies, id);
-    if (value)
-        return incident_folder_read(value, folder, error);
+    cleanup_json json_t *folders = store_incident_settings(store, error);
+    const json_t *value = find(folders, id);
+    if (!folders || value)
+        return folders && incident_folder_read(value, folder, error);
     cleanup_json json_t *gone = json_pack("{s:s,s:s,s:b}", "id", id, "name", id, "quarantine", 1);
     return incident_folder_read(gone, folder, error);
 }

@@ -22,6 +22,11 @@ static const char select_folders[] =
     " FROM incident_folder f LEFT JOIN LATERAL (SELECT received_at FROM incident i"
     " WHERE i.folder = f.folder ORDER BY received_at, number LIMIT 1) o ON true"
     " ORDER BY f.folder LIMIT $1";
+static const char select_settings[] =
+    "SELECT coalesce(document -> 'folders', '[]'::json) FROM policy_version"
+    " ORDER BY version DESC LIMIT 1";
+static const char select_administrators[] =
+    "SELECT coalesce(json_agg(name ORDER BY lower(name)), '[]'::json) FROM administrator";
 static const char insert_line[] =
     "INSERT INTO incident_history (incident, who, what, detail, comment)"
     " VALUES ($1, $2, $3, $4, $5)";
@@ -173,6 +178,29 @@ bool store_incident_folders(struct store *store, struct store_incident_folder **
     }
     PQclear(result);
     return *folders || store_out_of_memory(error);
+}
+
+/* The JSON of the only row; [] where there is none. */
+static json_t *read_array(struct store *store, const char *sql, struct error *error)
+{
+    PGresult *result = store_single(store, sql, NULL, error);
+    if (!result)
+        return NULL;
+    json_t *array = PQntuples(result) == 1 ? store_json(result, 0, 0) : json_array();
+    PQclear(result);
+    if (!array)
+        store_out_of_memory(error);
+    return array;
+}
+
+json_t *store_incident_settings(struct store *store, struct error *error)
+{
+    return read_array(store, select_settings, error);
+}
+
+json_t *store_incident_assignees(struct store *store, struct error *error)
+{
+    return read_array(store, select_administrators, error);
 }
 
 /* --- comments and assignment --- */

@@ -76,6 +76,11 @@ struct store_incident_folder {
 bool store_incident_folders(struct store *store, struct store_incident_folder **folders,
                             size_t *count, struct error *error);
 
+/* "folders" of the policies in force, without the rest of them. Caller owns. */
+json_t *store_incident_settings(struct store *store, struct error *error);
+/* The names of those to whom one may be assigned: [S]. Caller owns. */
+json_t *store_incident_assignees(struct store *store, struct error *error);
+
 struct store_incident_decision {
     int64_t number;
     const char *state;  /* that it has afterwards; NULL: it stays open */
