@@ -57,6 +57,18 @@ void page_malware_limits(struct http_request *request, struct http_response *res
 void page_malware_policy_form(struct http_request *request, struct http_response *response);
 void page_malware_policy(struct http_request *request, struct http_response *response);
 
+/* policy_filters.c, policy_filter_edit.c */
+void page_policy_filters(struct http_request *request, struct http_response *response);
+void page_policy_filter_move(struct http_request *request, struct http_response *response);
+void page_policy_filter_switch(struct http_request *request, struct http_response *response);
+void page_policy_filter_copy(struct http_request *request, struct http_response *response);
+void page_policy_filter_remove_form(struct http_request *request, struct http_response *response);
+void page_policy_filter_remove(struct http_request *request, struct http_response *response);
+void page_policy_filter_new_form(struct http_request *request, struct http_response *response);
+void page_policy_filter_new(struct http_request *request, struct http_response *response);
+void page_policy_filter_form(struct http_request *request, struct http_response *response);
+void page_policy_filter(struct http_request *request, struct http_response *response);
+
 /* domains.c, domain_edit.c */
 void page_domains(struct http_request *request, struct http_response *response);
 void page_domain_new_form(struct http_request *request, struct http_response *response);

@@ -33,6 +33,18 @@ const struct http_route page_routes[] = {
     {HTTP_GET, "/malware/signatures/:id/remove", HTTP_SIGNED_IN, page_signature_remove_form},
     {HTTP_POST, "/malware/signatures/:id/remove", HTTP_SIGNED_IN, page_signature_remove},
 
+    {HTTP_GET, "/policies/filters", HTTP_SIGNED_IN, page_policy_filters},
+    {HTTP_GET, "/policies/filters/new", HTTP_SIGNED_IN, page_policy_filter_new_form},
+    {HTTP_POST, "/policies/filters/new", HTTP_SIGNED_IN, page_policy_filter_new},
+    {HTTP_GET, "/policies/filters/named/:id", HTTP_SIGNED_IN, page_policy_filter_form},
+    {HTTP_POST, "/policies/filters/named/:id", HTTP_SIGNED_IN, page_policy_filter},
+    {HTTP_POST, "/policies/filters/named/:id/move", HTTP_SIGNED_IN, page_policy_filter_move},
+    {HTTP_POST, "/policies/filters/named/:id/switch", HTTP_SIGNED_IN, page_policy_filter_switch},
+    {HTTP_POST, "/policies/filters/named/:id/copy", HTTP_SIGNED_IN, page_policy_filter_copy},
+    {HTTP_GET, "/policies/filters/named/:id/remove", HTTP_SIGNED_IN,
+     page_policy_filter_remove_form},
+    {HTTP_POST, "/policies/filters/named/:id/remove", HTTP_SIGNED_IN, page_policy_filter_remove},
+
     {HTTP_GET, "/domains", HTTP_SIGNED_IN, page_domains},
     {HTTP_GET, "/domains/new", HTTP_SIGNED_IN, page_domain_new_form},
     {HTTP_POST, "/domains/new", HTTP_SIGNED_IN, page_domain_new},

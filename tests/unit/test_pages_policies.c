@@ -1,0 +1,210 @@
+/* The pages of content filters, and what of them is kept in the draft. */
+#include "test_pages_scene.h"
+
+#include "controlcenter/pages/policy_objects.h"
+#include "controlcenter/store/policies.h"
+
+#define SIMPLE                                                                                     \
+    "name=Payroll&enabled=on&direction_inbound=on&direction_outbound=on&match=all&conditions=1"    \
+    "&c0_field=subject&c0_op=contains&c0_values=salary%0Apayslip&actions=1&a0_action=add_header"   \
+    "&a0_name=X-Payroll&a0_value=yes&then=stop&do=save"
+
+static json_t *draft_of(struct console *console)
+{
+    struct error error = {0};
+    int64_t revision;
+    json_t *draft = store_policy_draft(console->scene->store, &revision, &error);
+    assert_non_null(draft);
+    return draft;
+}
+
+static void id_of(struct console *console, const char *section, const char *name, char id[65])
+{
+    json_t *draft = draft_of(console), *object;
+    size_t i;
+    id[0] = '\0';
+    json_array_foreach(json_object_get(draft, section), i, object)
+    {
+        if (strcmp(policy_text_of(object, "name"), name) == 0)
+            snprintf(id, 65, "%s", policy_text_of(object, "id"));
+    }
+    json_decref(draft);
+    if (!*id)
+        fail_msg("there is no %s in %s", name, section);
+}
+
+static void add_filter(struct console *console, const char *fields)
+{
+    get(console, "/policies/filters/new");
+    post(console, "/policies/filters/new", fields);
+    assert_leads_to(console, "/policies/filters?done=kept");
+}
+
+static void open_filter(struct console *console, const char *name, char path[160])
+{
+    char id[65];
+    id_of(console, "filters", name, id);
+    snprintf(path, 160, "/policies/filters/named/%s", id);
+    get(console, path);
+    assert_status(console, 200);
+}
+
+static void act(struct console *console, const char *name, const char *what, const char *fields)
+{
+    char path[160];
+    open_filter(console, name, path);
+    strcat(path, what);
+    post(console, path, fields);
+}
+
+static void a_filter_is_kept_in_the_draft_and_read_in_plain_words(void **state)
+{
+    struct console *console = *state;
+    add_filter(console, SIMPLE);
+    get(console, "/policies/filters?done=kept");
+    assert_shows(console,
+                 "If the subject contains “salary” or “payslip”, then add the header field "
+                 "X-Payroll: yes and stop.");
+    assert_shows(console, "1 change is not in force yet.");
+    json_t *draft = draft_of(console);
+    json_t *filter = json_array_get(json_object_get(draft, "filters"), 0);
+    assert_string_equal(policy_text_of(filter, "name"), "Payroll");
+    assert_int_equal(json_array_size(json_object_get(filter, "conditions")), 1);
+    json_decref(draft);
+}
+
+static void what_is_wrong_is_named_at_its_field_and_nothing_is_lost(void **state)
+{
+    static const struct {
+        const char *fields, *shown;
+    } cases[] = {
+        {"name=&conditions=0&actions=0&then=stop&direction_inbound=on", "id=\"error-name\""},
+        {"name=A&conditions=0&actions=0&then=stop", "id=\"error-directions\""},
+        {"name=A&conditions=0&actions=0&match=any&then=stop&direction_inbound=on",
+         "id=\"error-conditions\""},
+        {"name=A&conditions=0&actions=0&direction_inbound=on", "id=\"error-actions\""},
+        {"name=A&conditions=1&c0_field=body&c0_op=contains&c0_tags=on&then=stop"
+         "&direction_inbound=on",
+         "id=\"error-c0_values\""},
+        {"name=A&conditions=2&c0_field=subject&c0_op=contains&c0_values=a&c1_field=sender"
+         "&c1_op=address&c1_values=@example.com%0Anonsense&then=stop&direction_inbound=on",
+         "id=\"error-c1_values\""},
+        {"name=A&conditions=1&c0_field=subject&c0_op=matches&c0_values=a(b&then=stop"
+         "&direction_inbound=on",
+         "id=\"error-c0_values\""},
+        {"name=A&conditions=1&c0_field=attachment&c0_op=in_list&then=stop&direction_inbound=on",
+         "id=\"error-c0_id\""},
+        {"name=A&conditions=1&c0_field=message_size&c0_op=above&c0_number=big&then=stop"
+         "&direction_inbound=on",
+         "value=\"big\""},
+        {"name=A&conditions=1&c0_field=header&c0_op=exists&then=stop&direction_inbound=on",
+         "id=\"error-c0_name\""},
+        {"name=A&conditions=0&actions=1&a0_action=incident&then=stop&direction_inbound=on",
+         "id=\"error-a0_folder\""},
+        {"name=A&conditions=0&actions=1&a0_action=bcc&a0_address=nobody&then=stop"
+         "&direction_inbound=on",
+         "id=\"error-a0_address\""},
+        {"name=A&conditions=0&actions=1&a0_action=add_header&a0_name=X%20Y&a0_value=1&then=stop"
+         "&direction_inbound=on",
+         "id=\"error-a0_name\""},
+        {"name=A&conditions=0&actions=1&a0_action=route&a0_host=a+b&then=stop"
+         "&direction_inbound=on",
+         "id=\"error-a0_host\""},
+    };
+    struct console *console = *state;
+    get(console, "/policies/filters/new");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        post(console, "/policies/filters/new", cases[i].fields);
+        assert_status(console, 422);
+        assert_shows(console, cases[i].shown);
+    }
+    json_t *draft = draft_of(console);
+    assert_int_equal(json_array_size(json_object_get(draft, "filters")), 0);
+    json_decref(draft);
+}
+
+static void rows_come_and_go_without_a_script(void **state)
+{
+    struct console *console = *state;
+    get(console, "/policies/filters/new");
+    post(console, "/policies/filters/new",
+         "name=A&direction_inbound=on&conditions=1&c0_field=attachment&c0_op=contains&actions=0"
+         "&do=refresh");
+    assert_status(console, 200);
+    assert_shows(console, "<option value=\"in_list\" selected>");
+    assert_hides(console, "<option value=\"contains\"");
+    post(console, "/policies/filters/new",
+         "name=A&direction_inbound=on&conditions=1&c0_values=kept&actions=0&do=add_condition");
+    assert_shows(console, "name=\"c1_field\"");
+    assert_shows(console, "kept</textarea>");
+    post(console, "/policies/filters/new",
+         "name=A&direction_inbound=on&conditions=2&c0_values=goes&c1_values=stays&actions=0"
+         "&do=remove_condition_0");
+    assert_hides(console, "name=\"c1_field\"");
+    assert_shows(console, "stays</textarea>");
+    assert_shows(console, "For inbound mail: if the subject contains “stays”, then go on with the");
+}
+
+static void filters_change_places_and_are_switched_copied_and_removed(void **state)
+{
+    struct console *console = *state;
+    char id[65], fields[128];
+    add_filter(console, SIMPLE);
+    add_filter(console, "name=Second&conditions=0&actions=0&then=stop&direction_inbound=on");
+    act(console, "Second", "/move", "direction=up");
+    assert_leads_to(console, "/policies/filters?done=moved");
+    json_t *draft = draft_of(console);
+    assert_string_equal(
+        policy_text_of(json_array_get(json_object_get(draft, "filters"), 0), "name"), "Second");
+    json_decref(draft);
+    act(console, "Second", "/move", "before=");
+    id_of(console, "filters", "Second", id);
+    snprintf(fields, sizeof fields, "before=%s", id);
+    act(console, "Payroll", "/switch", "enabled=no");
+    act(console, "Payroll", "/copy", "");
+    act(console, "Payroll (copy)", "/move", fields);
+    get(console, "/policies/filters");
+    const char *first = strstr(body_of(console), ">Payroll<");
+    const char *copy = strstr(body_of(console), ">Payroll (copy)<");
+    const char *second = strstr(body_of(console), ">Second<");
+    assert_true(first && copy && second && first < copy && copy < second);
+    assert_shows(console, "<span class=\"tag\">disabled</span>");
+    act(console, "Payroll", "/remove", "");
+    assert_leads_to(console, "/policies/filters?done=removed");
+    post(console, "/policies/filters/named/none/remove", "");
+    assert_status(console, 404);
+}
+
+static void two_administrators_lose_nothing(void **state)
+{
+    struct console *console = *state;
+    char path[160], was[POLICY_HASH_SIZE], fields[700];
+    add_filter(console, SIMPLE);
+    open_filter(console, "Payroll", path);
+    const char *found = strstr(body_of(console), "name=\"was\" value=\"");
+    assert_non_null(found);
+    snprintf(was, sizeof was, "%s", found + strlen("name=\"was\" value=\""));
+    act(console, "Payroll", "/switch", "enabled=no"); /* the other one */
+    snprintf(fields, sizeof fields, "%s&was=%s", SIMPLE, was);
+    post(console, path, fields);
+    assert_status(console, 409);
+    assert_shows(console, "Somebody else has changed this since you opened it.");
+    assert_shows(console, "salary\npayslip</textarea>");
+    found = strstr(body_of(console), "name=\"was\" value=\"");
+    snprintf(fields, sizeof fields, "%s&was=%.64s", SIMPLE,
+             found + strlen("name=\"was\" value=\""));
+    post(console, path, fields);
+    assert_leads_to(console, "/policies/filters?done=kept");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        signed_in_page_test(a_filter_is_kept_in_the_draft_and_read_in_plain_words),
+        signed_in_page_test(what_is_wrong_is_named_at_its_field_and_nothing_is_lost),
+        signed_in_page_test(rows_come_and_go_without_a_script),
+        signed_in_page_test(filters_change_places_and_are_switched_copied_and_removed),
+        signed_in_page_test(two_administrators_lose_nothing),
+    };
+    return cmocka_run_group_tests(tests, open_group, close_group);
+}
