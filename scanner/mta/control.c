@@ -5,10 +5,12 @@
 #include "common/json.h"
 #include "common/log.h"
 #include "common/timestamp.h"
+#include "scanner/mta/control_handover.h"
 #include "scanner/mta/control_requests.h"
 #include "scanner/mta/queue.h"
 #include "scanner/mta/queue_list.h"
 #include "scanner/mta/queue_operations.h"
+#include "scanner/mta/submission.h"
 
 #include <errno.h>
 #include <event2/buffer.h>
@@ -28,15 +30,20 @@ struct client {
     struct bufferevent *bufferevent;
     bool waits; /* for events */
     bool waits_for_reload;
+    bool waits_for_handover;
+    bool waits_for_storage; /* of the message that it submitted */
     struct control_events events;
+    struct control_handover handover;
     struct queue_list *list; /* that is being gathered for it */
 };
 
 struct control {
     struct mta *mta;
     struct queue_operations *operations;
+    struct submissions *submissions;
     struct evconnlistener *listener;
-    struct event *patience; /* the first of those that wait for events gets an empty answer */
+    struct event *patience; /* the first of those that wait for events or messages gets an empty
+                               answer */
     struct client *clients;
     size_t client_count;
     char *path;
@@ -53,6 +60,7 @@ static void client_free(struct client *client)
     control->client_count--;
     if (client->list)
         queue_list_cancel(client->list);
+    submission_forget(control->submissions, client);
     bufferevent_free(client->bufferevent);
     free(client);
 }
@@ -157,17 +165,44 @@ static bool do_ack(struct client *client, const json_t *request, struct error *e
     return true;
 }
 
-/* Answers those who wait for events where there are some, or where their time has come. */
+static void send_handover(struct client *client)
+{
+    struct buffer out = BUFFER_INIT;
+    struct error error = {0};
+    buffer_init(&out, IPC_FRAME_LIMIT);
+    client->waits_for_handover = false;
+    if (control_handover_write(client->control->mta, &client->handover, &out, &error))
+        send_text(client, out.data, out.length);
+    else
+        send_error(client, &error);
+    buffer_free(&out);
+    read_on(client);
+}
+
+/* Answers the client where there is something for it, or where its time has come; else that time,
+ * and INT64_MAX for one that does not wait. */
+static int64_t serve_client(struct client *client)
+{
+    const struct mta *mta = client->control->mta;
+    if (client->waits) {
+        if (!control_events_due(mta, &client->events))
+            return client->events.until;
+        send_events(client);
+    } else if (client->waits_for_handover) {
+        if (!control_handover_due(mta, &client->handover))
+            return client->handover.until;
+        send_handover(client);
+    }
+    return INT64_MAX;
+}
+
+/* Serves those who wait for events or messages. */
 static void serve_waiting(struct control *control)
 {
     int64_t next = INT64_MAX;
     for (struct client *client = control->clients; client; client = client->next) {
-        if (!client->waits)
-            continue;
-        if (control_events_due(control->mta, &client->events))
-            send_events(client);
-        else if (client->events.until < next)
-            next = client->events.until;
+        int64_t until = serve_client(client);
+        next = until < next ? until : next;
     }
     if (next == INT64_MAX)
         return;
@@ -233,14 +268,93 @@ static bool do_queue_job(struct client *client, const json_t *request, struct er
                       queue_operations_job(client->control->operations, request, &out, error));
 }
 
+static bool do_handover_list(struct client *client, const json_t *request, struct error *error)
+{
+    if (!control_handover_read(request, &client->handover, error))
+        return false;
+    client->waits_for_handover = true;
+    serve_waiting(client->control);
+    return true;
+}
+
+static bool do_handover_content(struct client *client, const json_t *request, struct error *error)
+{
+    struct buffer out = BUFFER_INIT;
+    return send_reply(client, &out,
+                      control_handover_content(client->control->mta, request, &out, error));
+}
+
+static bool do_handover_done(struct client *client, const json_t *request, struct error *error)
+{
+    struct buffer out = BUFFER_INIT;
+    return send_reply(client, &out,
+                      control_handover_done(client->control->mta, request, &out, error));
+}
+
+static bool do_submit_begin(struct client *client, const json_t *request, struct error *error)
+{
+    struct buffer out = BUFFER_INIT;
+    return send_reply(client, &out,
+                      submission_begin(client->control->submissions, request, &out, error));
+}
+
+static bool do_submit_data(struct client *client, const json_t *request, struct error *error)
+{
+    struct buffer out = BUFFER_INIT;
+    return send_reply(client, &out,
+                      submission_data(client->control->submissions, request, &out, error));
+}
+
+static void send_stored(struct client *client)
+{
+    static const char reply[] = "{\"ok\":true}";
+    send_text(client, reply, sizeof(reply) - 1);
+}
+
+static void on_stored(void *argument, enum error_code result)
+{
+    struct client *client = argument;
+    struct error error = {0};
+    client->waits_for_storage = false;
+    error_set(&error, result, NULL,
+              result == ERROR_NO_SPACE ? "the scanner's disk is full"
+                                       : "the message breaks a limit of the queue");
+    if (result == ERROR_NONE)
+        send_stored(client);
+    else
+        send_error(client, &error);
+    read_on(client);
+}
+
+static bool do_submit_end(struct client *client, const json_t *request, struct error *error)
+{
+    bool known;
+    if (!submission_end(client->control->submissions, request, &known, on_stored, client, error))
+        return false;
+    client->waits_for_storage = !known;
+    if (known)
+        send_stored(client);
+    return true;
+}
+
 static const struct {
     const char *op;
     bool (*run)(struct client *client, const json_t *request, struct error *error);
 } operations[] = {
-    {"status", do_status},         {"reload", do_reload},
-    {"events", do_events},         {"ack", do_ack},
-    {"queue_list", do_queue_list}, {"queue_message", do_queue_message},
-    {"queue_act", do_queue_act},   {"queue_job", do_queue_job},
+    {"status", do_status},
+    {"reload", do_reload},
+    {"events", do_events},
+    {"ack", do_ack},
+    {"queue_list", do_queue_list},
+    {"queue_message", do_queue_message},
+    {"queue_act", do_queue_act},
+    {"queue_job", do_queue_job},
+    {"handover_list", do_handover_list},
+    {"handover_content", do_handover_content},
+    {"handover_done", do_handover_done},
+    {"submit_begin", do_submit_begin},
+    {"submit_data", do_submit_data},
+    {"submit_end", do_submit_end},
 };
 #define OPERATION_COUNT (sizeof(operations) / sizeof(operations[0]))
 
@@ -265,7 +379,8 @@ static void answer(struct client *client, const char *text, size_t length)
 
 static bool waits(const struct client *client)
 {
-    return client->waits || client->list || client->waits_for_reload;
+    return client->waits || client->list || client->waits_for_reload ||
+           client->waits_for_handover || client->waits_for_storage;
 }
 
 /* One request at a time: the next one waits until this is answered. */
@@ -345,6 +460,7 @@ struct control *control_open(struct mta *mta, const char *path, control_reload r
     *control =
         (struct control){.mta = mta, .path = strdup(path), .reload = reload, .argument = argument};
     control->operations = queue_operations_new(mta);
+    control->submissions = submissions_new(mta);
     control->patience = evtimer_new(mta->base, on_patience_over, control);
     control->listener = evconnlistener_new(mta->base, on_connection, control,
                                            LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd);
@@ -361,6 +477,7 @@ void control_free(struct control *control)
     while (control->clients)
         client_free(control->clients);
     queue_operations_free(control->operations);
+    submissions_free(control->submissions);
     evconnlistener_free(control->listener);
     queue_log_watch(queue_log_of(control->mta->queue), NULL, NULL);
     event_free(control->patience);

@@ -9,7 +9,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 
-#define CONTROL_REQUEST_LIMIT 65536 /* bytes of a request */
+#define CONTROL_REQUEST_LIMIT (2u << 20) /* bytes of a request: a piece of a message in base64 */
 
 struct control;
 
