@@ -39,6 +39,7 @@ static const struct operation operations[] = {
     {"engine-control", NODE_ENGINE_SOCKET, "reload", PROCESS_MS},
     {"engine-control", NODE_ENGINE_SOCKET, "try_signatures", TRY_MS},
     {"engine-control", NODE_ENGINE_SOCKET, "show_message", TRY_MS},
+    {"engine-control", NODE_ENGINE_SOCKET, "dry_run", TRY_MS},
 };
 
 struct requester {

@@ -13,7 +13,7 @@
 
 #define CONTROL_CLIENTS 32
 #define CONTROL_REQUEST_LIMIT (16u << 20) /* custom signatures to try are in one */
-#define CONTROL_REPLY_LIMIT (256u << 10)
+#define CONTROL_REPLY_LIMIT (4u << 20) /* a dry run's trace is in one */
 /* What a client waits for that is not a generation has a number with this bit. */
 #define CONTROL_OTHERS (UINT64_C(1) << 62)
 

@@ -25,6 +25,8 @@ struct engine_settings {
     uint64_t memory_limit;        /* bytes that a worker may map beside the database; 0: no limit */
     struct config_engine_limits limits; /* of what is unpacked; memory is memory_limit */
     bool sandbox;                       /* false only in tests under a sanitizer */
+    uint64_t policy_fingerprint;        /* of the configuration's policies */
+    struct scanner_config *config;      /* for the generation's filters; NULL: there is none */
 };
 
 /* Fills `settings` from STATE/config/current.json, checked with STATE/config/configuration.pub, and
@@ -32,8 +34,10 @@ struct engine_settings {
  * GATEHOUSE_ENGINE_SANDBOX=off and GATEHOUSE_ENGINE_SCANS (`worker_scans`). A
  * missing configuration means 2 workers and 60 seconds. `settings->state` must be set. Brings
  * STATE/signatures/custom to what the configuration says. False with *error where the configuration
- * is broken (then the defaults are in place) or the files cannot be written. */
+ * is broken (then the defaults are in place) or the files cannot be written. Release in any case. */
 bool engine_settings_read(struct engine_settings *settings, struct error *error);
+/* Frees the configuration; everything else stays. */
+void engine_settings_release(struct engine_settings *settings);
 
 /* Runs the master in the foreground until SIGTERM or SIGINT; SIGHUP reloads. False with *error
  * where it cannot start. */

@@ -67,6 +67,7 @@ static void run_worker(struct generation *generation, size_t index, pid_t parent
         .settings = generation->start->settings,
         .signatures = &generation->load.info,
         .engine = generation->load.engine,
+        .filters = &generation->load.filters,
         .board = generation->start->board,
         .slot = index,
         .listener = generation->start->listener,

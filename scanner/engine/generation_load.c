@@ -76,6 +76,22 @@ static bool load_signatures(const struct generation_start *start, struct generat
     return load->engine || error_set(error, local.code, local.where, "%s", local.message);
 }
 
+/* A generation that takes over from none serves without filters: what they would have been asked
+ * about is then unscannable, and the malware policy says what becomes of it. */
+static bool load_filters(const struct generation_start *start, struct generation_load *load,
+                         struct error *error)
+{
+    struct error local = {0};
+    char text[700];
+    if (filters_load(&load->filters, start->settings->config, &local))
+        return true;
+    if (!start->first)
+        return error_set(error, local.code, local.where, "%s", local.message);
+    snprintf(load->problem, sizeof(load->problem), "content filters cannot be used: %s",
+             error_text(&local, text, sizeof(text)));
+    return true;
+}
+
 static bool warm_up(const struct generation_start *start, struct generation_load *load,
                     struct error *error)
 {
@@ -99,5 +115,5 @@ bool generation_load(const struct generation_start *start, struct generation_loa
 {
     *load = (struct generation_load){0};
     return start_libraries(load, error) && load_signatures(start, load, error) &&
-           warm_up(start, load, error);
+           load_filters(start, load, error) && warm_up(start, load, error);
 }

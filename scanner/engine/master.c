@@ -92,6 +92,16 @@ static json_t *show_message(struct master *master, const json_t *request, uint64
     return refuse(error_text(&error, text, sizeof(text)));
 }
 
+static json_t *dry_run(struct master *master, const json_t *request, uint64_t *wait_for)
+{
+    struct error error = {0};
+    char text[700];
+    *wait_for = CONTROL_OTHERS | master->next_trial++;
+    if (dry_run_start(master->dry_runs, master->state, request, *wait_for, &error))
+        return NULL;
+    return refuse(error_text(&error, text, sizeof(text)));
+}
+
 static json_t *handle_request(const json_t *request, uint64_t *wait_for, void *context)
 {
     struct master *master = context;
@@ -104,7 +114,9 @@ static json_t *handle_request(const json_t *request, uint64_t *wait_for, void *c
         return try_signatures(master, request, wait_for);
     if (op && strcmp(op, "show_message") == 0)
         return show_message(master, request, wait_for);
-    return refuse("op must be status, reload or try_signatures");
+    if (op && strcmp(op, "dry_run") == 0)
+        return dry_run(master, request, wait_for);
+    return refuse("op must be status, reload, try_signatures, show_message or dry_run");
 }
 
 /* --- signals and time --- */

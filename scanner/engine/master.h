@@ -5,6 +5,7 @@
 #include "common/error.h"
 #include "scanner/engine/board.h"
 #include "scanner/engine/control.h"
+#include "scanner/engine/dry_run.h"
 #include "scanner/engine/engine.h"
 #include "scanner/engine/show_message.h"
 #include "scanner/engine/signatures.h"
@@ -50,6 +51,7 @@ struct master {
     struct handover handover;
     struct trial trials[TRIALS_MOST];
     struct show_message shows[SHOW_MESSAGES_MOST];
+    struct dry_run dry_runs[DRY_RUNS_MOST];
     uint64_t next_trial;
     uint64_t next_number; /* of the generation that is started next */
     bool start_wanted;    /* start one as soon as there is room */

@@ -86,7 +86,9 @@ static bool start(struct master *master, const struct engine_settings *settings,
         .fingerprint = signatures_fingerprint(place),
         .kill_at_ms = timestamp_monotonic_ms() + LOAD_MS,
     };
-    if (!fork_generation(master, entry, place, error)) {
+    bool forked = fork_generation(master, entry, place, error);
+    entry->settings.config = NULL; /* the generation has it, and the caller */
+    if (!forked) {
         board_free(entry->board);
         *entry = (struct generation_entry){0};
         return false;
@@ -109,7 +111,8 @@ static bool same_settings(const struct engine_settings *a, const struct engine_s
 {
     return a->workers == b->workers && a->scan_seconds == b->scan_seconds &&
            a->message_limit == b->message_limit && a->memory_limit == b->memory_limit &&
-           a->sandbox == b->sandbox;
+           a->sandbox == b->sandbox && a->policy_fingerprint == b->policy_fingerprint &&
+           memcmp(&a->limits, &b->limits, sizeof(a->limits)) == 0;
 }
 
 /* Nothing serves: a configuration that cannot be read must not keep mail from being scanned. */
@@ -119,12 +122,14 @@ static bool start_anyhow(struct master *master, struct error *error)
     struct signatures_place place;
     struct error local = {0};
     char text[700];
-    if (!read_inputs(master, &settings, &place, &local)) {
+    bool ready = read_inputs(master, &settings, &place, &local);
+    if (!ready) {
         set_problem(master, error_text(&local, text, sizeof(text)));
-        if (!signatures_choose(master->state, &place, error))
-            return false;
+        ready = signatures_choose(master->state, &place, error);
     }
-    return start(master, &settings, &place, error);
+    bool started = ready && start(master, &settings, &place, error);
+    engine_settings_release(&settings);
+    return started;
 }
 
 /* Each generation holds a whole database: while one serves and one still ends no third is loaded.
@@ -160,6 +165,7 @@ void master_start_wanted(struct master *master)
     bool started = serving ? read_inputs(master, &settings, &place, &error) &&
                                  start(master, &settings, &place, &error)
                            : start_anyhow(master, &error);
+    engine_settings_release(&settings);
     if (!started)
         fail_start(master, master->next_number++, error_text(&error, text, sizeof(text)));
 }
@@ -172,7 +178,9 @@ enum reload_outcome master_reload(struct master *master, bool force, uint64_t *n
     const struct generation_entry *loading = master_find(master, GENERATION_LOADING);
     const struct generation_entry *newest =
         loading ? loading : master_find(master, GENERATION_ACTIVE);
-    if (!read_inputs(master, &settings, &place, error))
+    bool ready = read_inputs(master, &settings, &place, error);
+    engine_settings_release(&settings);
+    if (!ready)
         return RELOAD_REFUSED;
     if (newest && !force && same_settings(&newest->settings, &settings) &&
         newest->fingerprint == signatures_fingerprint(&place)) {
@@ -209,6 +217,7 @@ void master_kill_late(struct master *master)
     int64_t now = timestamp_monotonic_ms();
     trials_kill_late(master->trials);
     show_messages_kill_late(master->shows);
+    dry_runs_kill_late(master->dry_runs);
     for (size_t i = 0; i < MASTER_GENERATIONS; i++) {
         const struct generation_entry *entry = &master->generations[i];
         bool waited_for = entry->state == GENERATION_LOADING || entry->state == GENERATION_ENDING;
@@ -332,6 +341,10 @@ void master_reap(struct master *master)
             show_message_ended(master->shows, master->state, pid, status, &number);
         if (shown)
             control_answer(master->control, number, shown);
+        cleanup_json json_t *ran =
+            dry_run_ended(master->dry_runs, master->state, pid, status, &number);
+        if (ran)
+            control_answer(master->control, number, ran);
         for (size_t i = 0; i < MASTER_GENERATIONS; i++) {
             struct generation_entry *entry = &master->generations[i];
             if (entry->state != GENERATION_NONE && entry->pid == pid)

@@ -2,6 +2,7 @@
 
 #include "scanner/engine/clean_file.h"
 #include "scanner/engine/given_file.h"
+#include "scanner/engine/judge.h"
 #include "scanner/engine/last_word.h"
 #include "scanner/engine/malware.h"
 #include "scanner/engine/message.h"
@@ -13,21 +14,24 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
-#define CLAMAV_SHARE                                                                               \
-    90 /* per cent of the time; the rest is for answering before the timer kills                   \
-        */
+/* Per cent of the time after which one thing must end; the rest is for what follows, and for
+ * answering before the timer kills. */
+#define SCAN_END 90
+#define SCAN_END_BEFORE_FILTERS 70
+#define FILTERS_END 90
 #define WHOLE_MESSAGE "message"
 #define TOO_LARGE "the message is larger than the limit"
+#define FILTERS_FAILED "looking at the message with the content filters took too long or failed"
 #define BEGINNING (1u << 20) /* bytes of a message that is too large */
 
 struct scan {
-    struct cl_engine *engine;
+    const struct scan_tools *tools;
     const struct scan_request *request;
     int64_t begin_us, stop_us; /* libclamav is to end before stop_us */
-    const struct engine_settings *settings;
-    struct message *message; /* NULL where it could not be read */
-    struct tree *tree;       /* NULL before it is built */
+    struct message *message;   /* NULL where it could not be read */
+    struct tree *tree;         /* NULL before it is built */
     struct malware_result result;
     int cleaned; /* descriptor, -1: none */
     uint64_t cleaned_size;
@@ -61,10 +65,10 @@ static const char *why_not(const struct scan_request *request, uint64_t limit)
 
 /* The bytes to look at, NULL for none. Of a message that is too large only the beginning, which has
  * the header. Where not all is there, scan->result says why. */
-static void *map_message(struct scan *scan, const struct engine_settings *settings, size_t *length)
+static void *map_message(struct scan *scan, size_t *length)
 {
     const struct scan_request *request = scan->request;
-    const char *reason = why_not(request, settings->message_limit);
+    const char *reason = why_not(request, scan->tools->settings->message_limit);
     snprintf(scan->result.reason, sizeof(scan->result.reason), "%s", reason);
     *length = 0;
     if (request->size == 0 || (*reason && strcmp(reason, TOO_LARGE) != 0))
@@ -143,7 +147,7 @@ static void scan_part(const struct scan *scan, size_t index, struct malware_resu
     char part[MESSAGE_PATH_SIZE], path[MESSAGE_PATH_SIZE * 2];
     size_t length;
     char *owned;
-    struct malware_scan how = {scan->engine, milliseconds_left(scan), true};
+    struct malware_scan how = {scan->tools->engine, milliseconds_left(scan), true};
     const char *content = message_part_content(scan->message, index, &length, &owned);
     malware_scan(&how, content, length, &result);
     g_free(owned);
@@ -219,7 +223,7 @@ static void scan_members(struct scan *scan)
         struct malware_result result = {0};
         if (node->kind != TREE_MEMBER || !is_closed_to_clamav(tree->nodes[node->parent].type))
             continue;
-        struct malware_scan how = {scan->engine, milliseconds_left(scan), true};
+        struct malware_scan how = {scan->tools->engine, milliseconds_left(scan), true};
         malware_scan(&how, node->data, node->length, &result);
         for (size_t j = 0; j < result.find_count; j++) {
             snprintf(member, sizeof(member), "%s%s%s", tree_path(tree, i, path),
@@ -264,7 +268,7 @@ static void tell_damage(struct scan *scan)
 
 static void look_into(struct scan *scan)
 {
-    const struct config_engine_limits *limits = &scan->settings->limits;
+    const struct config_engine_limits *limits = &scan->tools->settings->limits;
     struct tree_limits of_tree = {.depth = limits->depth,
                                   .parts = (size_t)limits->parts,
                                   .unpacked_bytes = (uint64_t)limits->unpacked_megabytes << 20,
@@ -307,7 +311,7 @@ static void scan_bytes(struct scan *scan, const void *data, size_t length)
     if (*scan->result.reason)
         return;
     /* Looked at here, for parsing a large message takes some of the time. */
-    struct malware_scan how = {scan->engine, milliseconds_left(scan), false};
+    struct malware_scan how = {scan->tools->engine, milliseconds_left(scan), false};
     malware_scan(&how, data, length, &scan->result);
     for (size_t i = 0; i < scan->result.find_count; i++)
         scan->result.finds[i].part[0] = '\0';
@@ -321,7 +325,7 @@ static void scan_piece(void *argument, const void *data, size_t length,
                        struct malware_result *result)
 {
     const struct scan *scan = argument;
-    struct malware_scan how = {scan->engine, milliseconds_left(scan), true};
+    struct malware_scan how = {scan->tools->engine, milliseconds_left(scan), true};
     malware_scan(&how, data, length, result);
 }
 
@@ -363,27 +367,127 @@ static json_t *last_answer(const struct scan *scan)
     return frame;
 }
 
-json_t *scan_message(struct cl_engine *engine, const struct engine_settings *settings,
-                     const struct scan_request *request, int *cleaned)
+/* --- content filters --- */
+
+static json_t *answer_without_filters(const struct scan *scan, const char *problem)
+{
+    json_t *frame = last_answer(scan);
+    json_t *result = json_object_get(frame, "result");
+    json_object_set_new(result, "policy", json_false());
+    json_object_set_new(result, "policy_problem", json_string(problem));
+    return frame;
+}
+
+/* What is known should the filters take too long or crash. No file goes with a last word. */
+static bool prepare_last_word(const struct scan *scan)
+{
+    struct scan without = *scan;
+    if (without.cleaned >= 0)
+        snprintf(without.not_cleaned, sizeof(without.not_cleaned), "%s", FILTERS_FAILED);
+    without.cleaned = -1;
+    set_reason(&without, FILTERS_FAILED);
+    json_t *known = answer_without_filters(&without, FILTERS_FAILED);
+    bool prepared = known && last_word_set(scan->request->answer, known);
+    json_decref(known);
+    return prepared;
+}
+
+static bool judge(const struct scan *scan, const json_t *frame, struct judgement *judgement,
+                  struct error *error)
+{
+    const struct scan_request *request = scan->request;
+    const struct filters *filters = scan->tools->filters;
+    struct envelope envelope;
+    struct judge_order order = {
+        .filters = filters,
+        .tree = scan->tree,
+        .result = json_object_get(frame, "result"),
+        .cleaned = scan->cleaned,
+        .size = request->size,
+        .age_ms = request->age_ms,
+        .stop_us = scan->begin_us + (int64_t)request->seconds * 1000000 / 100 * FILTERS_END,
+    };
+    if (!scan->tree)
+        return error_set(error, ERROR_INVALID, NULL, "the message could not be looked into");
+    if (!envelope_read(request->envelope, filters->config ? filters->config->policy : NULL,
+                       &envelope, error))
+        return false;
+    bool judged = judge_message(&order, &envelope, judgement, error);
+    envelope_free(&envelope);
+    return judged;
+}
+
+static void add_file(struct scan_files *files, int descriptor)
+{
+    files->descriptors[files->count++] = descriptor;
+}
+
+/* Adds what the filters say to the frame and the files, or the frame that says why not. */
+static json_t *add_filters(struct scan *scan, json_t *frame, struct scan_files *files)
+{
+    struct error error = {0};
+    struct judgement judgement = {0};
+    char problem[MALWARE_REASON_SIZE], text[700];
+    bool prepared = prepare_last_word(scan);
+    bool judged = prepared ? judge(scan, frame, &judgement, &error)
+                           : error_set(&error, ERROR_INTERNAL, NULL, "out of memory");
+    int answer_file = judged ? judgement_write(&judgement, &error) : -1;
+    if (prepared)
+        last_word_clear();
+    if (answer_file >= 0) {
+        json_t *result = json_object_get(frame, "result");
+        json_object_set_new(result, "policy", json_true());
+        json_object_set_new(result, "bodies", json_integer((json_int_t)judgement.body_count));
+        add_file(files, answer_file);
+        for (size_t i = 0; i < judgement.body_count; i++)
+            add_file(files, judgement.bodies[i]);
+        judgement.body_count = 0;
+        judgement_free(&judgement);
+        return frame;
+    }
+    if (judged)
+        judgement_free(&judgement);
+    json_decref(frame);
+    snprintf(problem, sizeof(problem), "the content filters cannot be asked: %s",
+             error_text(&error, text, sizeof(text)));
+    set_reason(scan, problem);
+    return answer_without_filters(scan, problem);
+}
+
+/* --- all --- */
+
+json_t *scan_message(const struct scan_tools *tools, const struct scan_request *request,
+                     struct scan_files *files)
 {
     int64_t begin = now_us();
+    int end = request->with_filters ? SCAN_END_BEFORE_FILTERS : SCAN_END;
     struct scan scan = {
-        .engine = engine,
-        .settings = settings,
+        .tools = tools,
         .request = request,
         .cleaned = -1,
         .begin_us = begin,
-        .stop_us = begin + (int64_t)request->seconds * 1000000 / 100 * CLAMAV_SHARE,
+        .stop_us = begin + (int64_t)request->seconds * 1000000 / 100 * end,
     };
     size_t length;
-    void *data = map_message(&scan, settings, &length);
+    *files = (struct scan_files){0};
+    void *data = map_message(&scan, &length);
     scan_bytes(&scan, data ? data : "", length);
     clean(&scan);
-    json_t *result = last_answer(&scan);
-    *cleaned = scan.cleaned;
+    json_t *frame = last_answer(&scan);
+    if (scan.cleaned >= 0)
+        add_file(files, scan.cleaned);
+    if (frame && request->with_filters)
+        frame = add_filters(&scan, frame, files);
     tree_free(scan.tree);
     message_free(scan.message);
     if (data)
         munmap(data, length);
-    return result;
+    return frame;
+}
+
+void scan_files_close(struct scan_files *files)
+{
+    for (size_t i = 0; i < files->count; i++)
+        close(files->descriptors[i]);
+    files->count = 0;
 }

@@ -69,6 +69,7 @@ static void take_configuration(struct engine_settings *settings,
     settings->workers = clamp(config->engine.workers, 1, ENGINE_WORKERS_LIMIT);
     settings->scan_seconds = clamp(config->engine.scan_seconds, 1, ENGINE_SCAN_SECONDS_LIMIT);
     settings->limits = config->engine.limits;
+    settings->policy_fingerprint = config->policy_fingerprint;
     if (!getenv("GATEHOUSE_ENGINE_MEMORY"))
         settings->memory_limit = (uint64_t)config->engine.limits.memory_megabytes << 20;
     if (largest > 0)
@@ -90,7 +91,12 @@ bool engine_settings_read(struct engine_settings *settings, struct error *error)
     if (!config)
         return error_set(error, local.code, local.where, "%s", local.message);
     take_configuration(settings, config);
-    bool written = custom_signatures_write(settings->state, &config->signatures, error);
-    config_free(config);
-    return written;
+    settings->config = config;
+    return custom_signatures_write(settings->state, &config->signatures, error);
+}
+
+void engine_settings_release(struct engine_settings *settings)
+{
+    config_free(settings->config);
+    settings->config = NULL;
 }

@@ -158,7 +158,8 @@ static void run_reader(struct show *show, int answer)
 {
     struct error error = {0};
     char text[700];
-    int cleaned = -1;
+    const struct scan_tools tools = {show->load.engine, &show->settings, &show->load.filters};
+    struct scan_files files;
     if (!enter_sandbox(show, &error)) {
         log_error("%s", error_text(&error, text, sizeof(text)));
         _exit(EXIT_CANNOT);
@@ -169,7 +170,8 @@ static void run_reader(struct show *show, int answer)
                                    .message = show->file,
                                    .answer = answer};
     set_timer(show->settings.scan_seconds);
-    json_t *frame = scan_message(show->load.engine, &show->settings, &request, &cleaned);
+    json_t *frame = scan_message(&tools, &request, &files);
+    scan_files_close(&files);
     set_timer(show->settings.scan_seconds);
     json_t *shown = frame ? describe_message(show) : NULL;
     if (!shown)
@@ -261,6 +263,7 @@ bool engine_show(const char *state, const char *file, struct error *error)
     show->file = -1;
     bool shown = choose_state(show, state, error) && engine_settings_read(&show->settings, error) &&
                  read_file(show, file, error) && load(show, error) && read_in_child(show, error);
+    engine_settings_release(&show->settings);
     remove_state(show);
     if (show->file >= 0)
         close(show->file);

@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #define ANSWER_SECONDS 10 /* for the mta to make room for an answer */
+#define GIVEN_FILES 2     /* the message and the envelope */
 #define SIZE_LIMIT (INT64_C(1) << 40)
 
 /* --- becoming a worker --- */
@@ -101,6 +102,8 @@ static bool read_request(const json_t *frame, struct scan_request *request, stru
         !json_get_text(scan, &top, "id", SCAN_ID_SIZE - 1, &id, error) ||
         !json_get_integer(scan, &top, "size", 0, SIZE_LIMIT, &size, error) ||
         !json_get_integer(scan, &top, "seconds", 1, INT32_MAX, &seconds, error) ||
+        !json_get_integer_or(scan, &top, "age_ms", 0, INT64_MAX, 0, &request->age_ms, error) ||
+        !json_get_bool_or(scan, &top, "envelope", false, &request->with_filters, error) ||
         !json_get_array(scan, &top, "clean", false, CONFIG_VERDICT_COUNT, &clean, error) ||
         !read_verdicts(clean, &request->clean, error))
         return false;
@@ -131,25 +134,33 @@ static bool answer_scan(const struct worker *worker, int connection, struct scan
         request->seconds = worker->settings->scan_seconds;
     atomic_store(&worker->board->slots[worker->slot], BOARD_BUSY);
     set_timer(request->seconds);
-    cleanup_fd int cleaned = -1;
-    cleanup_json json_t *result = scan_message(worker->engine, worker->settings, request, &cleaned);
+    const struct scan_tools tools = {worker->engine, worker->settings, worker->filters};
+    struct scan_files files;
+    cleanup_json json_t *result = scan_message(&tools, request, &files);
     set_timer(0);
     tidy_scratch(worker);
     atomic_fetch_add(&worker->board->scans, 1);
     atomic_store(&worker->board->slots[worker->slot], BOARD_IDLE);
-    if (!result)
-        return error_set(error, ERROR_INTERNAL, NULL, "out of memory");
-    return ipc_packet_send(connection, result, cleaned, error);
+    bool sent = result ? ipc_packet_send_descriptors(connection, result, files.descriptors,
+                                                     files.count, error)
+                       : error_set(error, ERROR_INTERNAL, NULL, "out of memory");
+    scan_files_close(&files);
+    return sent;
 }
 
 /* Takes one packet and answers it. False ends the connection. */
 static bool serve_packet(const struct worker *worker, int connection)
 {
     struct error error = {0};
-    struct scan_request request = {.message = -1, .answer = connection};
-    cleanup_fd int message = -1;
-    cleanup_json json_t *frame = ipc_packet_receive(connection, &message, &error);
+    struct scan_request request = {.answer = connection};
+    int given[GIVEN_FILES];
+    size_t count;
+    cleanup_json json_t *frame =
+        ipc_packet_receive_descriptors(connection, given, GIVEN_FILES, &count, &error);
+    cleanup_fd int message = count > 0 ? given[0] : -1;
+    cleanup_fd int envelope = count > 1 ? given[1] : -1;
     request.message = message;
+    request.envelope = envelope;
     if (frame && read_request(frame, &request, &error) &&
         answer_scan(worker, connection, &request, &error))
         return true;

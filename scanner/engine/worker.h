@@ -4,6 +4,7 @@
 
 #include "scanner/engine/board.h"
 #include "scanner/engine/engine.h"
+#include "scanner/engine/filters.h"
 #include "scanner/engine/signatures.h"
 
 #include <clamav.h>
@@ -14,7 +15,8 @@
 struct worker {
     const struct engine_settings *settings;
     const struct signatures_info *signatures;
-    struct cl_engine *engine; /* shared copy-on-write */
+    struct cl_engine *engine;      /* shared copy-on-write */
+    const struct filters *filters; /* as well */
     struct board *board;
     size_t slot;  /* on the board */
     int listener; /* non-blocking, inherited */

@@ -129,7 +129,8 @@ static void unknown_operations_are_refused(void **state)
     (void)state;
     struct error error = {0};
     assert_null(test_ask(&engine, "explode", &error));
-    assert_string_equal(error.message, "op must be status, reload or try_signatures");
+    assert_string_equal(error.message, "op must be status, reload, try_signatures, "
+                                       "show_message or dry_run");
     int fd = ipc_connect(engine.control, SOCK_STREAM, NULL);
     assert_true(send(fd, "\xff\xff\xff\xff", 4, 0) == 4);
     assert_null(ipc_receive(fd, 5000, NULL)); /* such a length ends the connection */
