@@ -45,14 +45,149 @@ static pcre2_code *compile(const char *expression, struct error *error)
     return NULL;
 }
 
-/* Without a repeat nothing explodes, and one alone does so only over alternatives or recursion. */
+/* --- what can explode at all --- */
+
+/* Expressions are many and trials are slow: only those are tried in which a repeat stands within a
+ * repeat, or which have many of them in a row. */
+#define FEW_REPEATS 3
+#define FEW_OPTIONS 9
+#define MOST_DEPTH 250 /* of groups, as PCRE2 limits it */
+
+struct shape {
+    const char *at;
+    size_t repeats, options;
+    size_t depth;
+    bool varies[MOST_DEPTH + 1]; /* the group has repeats, options or alternatives */
+    bool is_strange;             /* something that is not looked through here */
+};
+
+/* At "[": to the "]" of the class. */
+static void skip_class(struct shape *shape)
+{
+    const char *at = shape->at + 1;
+    at += *at == '^';
+    at += *at == ']';
+    while (*at && *at != ']') {
+        if (*at == '\\' && at[1])
+            at++;
+        else if (*at == '[' && at[1] == ':' && strstr(at + 2, ":]"))
+            at = strstr(at + 2, ":]") + 1;
+        at++;
+    }
+    shape->at = *at ? at + 1 : at;
+}
+
+/* At "(": flags that change how the rest is read, recursion, conditions and verbs are strange. */
+static void open_group(struct shape *shape)
+{
+    const char *at = shape->at + 1;
+    if (*at == '*' || shape->depth == MOST_DEPTH) {
+        shape->is_strange = true;
+        return;
+    }
+    if (*at == '?') {
+        at += 1 + strspn(at + 1, "ims");
+        if (!strchr(":=!<>|)", *at) || !*at)
+            shape->is_strange = true;
+        if (*at == ')') { /* (?i) is no group */
+            shape->at = at + 1;
+            return;
+        }
+    }
+    shape->depth++;
+    shape->varies[shape->depth] = false;
+    shape->at = at + (*at && *at != ')' && at > shape->at + 1);
+}
+
+/* The bytes of a quantifier with its mode; *is_exact: "{3}". */
+static size_t quantifier_length(const char *at, bool *is_exact)
+{
+    size_t length = 1;
+    *is_exact = false;
+    if (*at == '{') {
+        length += strspn(at + 1, "0123456789");
+        *is_exact = length > 1 && at[length] == '}';
+        length += strspn(at + length, ",0123456789");
+        if (length == 1 || at[length] != '}')
+            return 0;
+        length++;
+    } else if (!*at || !strchr("*+?", *at)) {
+        return 0;
+    }
+    return length + (at[length] == '?' || at[length] == '+');
+}
+
+/* Behind an atom; `varies` where that is a group which does. */
+static bool read_quantifier(struct shape *shape, bool varies)
+{
+    bool is_exact;
+    size_t length = quantifier_length(shape->at, &is_exact);
+    bool is_option = *shape->at == '?';
+    if (length > 0 && varies && !is_option)
+        return true;
+    if (length > 0 && !is_exact) {
+        shape->repeats += !is_option;
+        shape->options += is_option;
+        varies = true;
+    }
+    shape->varies[shape->depth] |= varies;
+    shape->at += length;
+    return false;
+}
+
+/* True where a repeat stands around what varies by itself. */
+static bool close_group(struct shape *shape)
+{
+    bool varies = shape->varies[shape->depth];
+    if (shape->depth > 0)
+        shape->depth--;
+    shape->at++;
+    return read_quantifier(shape, varies);
+}
+
+/* With the braces of what has them, such as "\x{3042}" and "\p{Han}": they are no quantifier. */
+static void skip_escape(struct shape *shape)
+{
+    const char *at = shape->at + 1;
+    shape->is_strange |= *at == 'Q' || *at == 'g';
+    bool has_braces = *at && strchr("xopPNk", *at) && at[1] == '{' && strchr(at, '}');
+    shape->at = has_braces ? strchr(at, '}') + 1 : at + (*at != '\0');
+}
+
+static bool read_atom(struct shape *shape)
+{
+    if (*shape->at == '\\') {
+        skip_escape(shape);
+    } else if (*shape->at == '[') {
+        skip_class(shape);
+    } else {
+        shape->at++;
+    }
+    return read_quantifier(shape, false);
+}
+
 static bool may_explode(const char *expression)
 {
-    size_t repeats = 0;
-    for (const char *at = expression; *at; at++)
-        repeats += strchr("*+{?", *at) != NULL;
-    return repeats > 1 || (repeats == 1 && strpbrk(expression, "|("));
+    struct shape shape = {.at = expression};
+    while (*shape.at && !shape.is_strange) {
+        bool nested = false;
+        if (*shape.at == '(') {
+            open_group(&shape);
+        } else if (*shape.at == ')') {
+            nested = close_group(&shape);
+        } else if (*shape.at == '|') {
+            shape.varies[shape.depth] = true;
+            shape.at++;
+        } else {
+            nested = read_atom(&shape);
+        }
+        if (nested)
+            return true;
+    }
+    return shape.is_strange || shape.repeats > FEW_REPEATS || shape.options > FEW_OPTIONS;
 }
+
+/* --- trials --- */
 
 static bool takes_too_long(const struct trial *trial, const char *text, size_t length)
 {

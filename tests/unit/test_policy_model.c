@@ -350,11 +350,25 @@ static void a_mistake_in_an_expression_has_its_character(void **state)
 
 static void expressions_that_explode_are_refused(void **state)
 {
-    static const char *const bad[] = {"(a+)+$",       "(a|aa)+$",
-                                      "(.*)*x",       "([a-z]+)*1",
-                                      "(x+x+)+y",     "(foo|foo)+bar",
-                                      "(\\w+\\s?)+:", "^(([a-z])+.)+[A-Z]([a-z])+$",
-                                      "(?:\\d+)*-x",  "(.*)(.*)(.*)(.*)(.*)z"};
+    static const char *const bad[] = {
+        "(a+)+$",
+        "(a|aa)+$",
+        "(.*)*x",
+        "([a-z]+)*1",
+        "(x+x+)+y",
+        "(foo|foo)+bar",
+        "(\\w+\\s?)+:",
+        "^(([a-z])+.)+[A-Z]([a-z])+$",
+        "(?:\\d+)*-x",
+        "(.*)(.*)(.*)(.*)(.*)z",
+        "(?i)(?:[^a]+|b){2,}c",
+        "((a+)b?)*c",
+        "(?<n>a*)+b",
+        "(a+){20}b",
+        "(\\x{61}+)+b",
+        "[]a]*([]a]+)*b",
+        "\\(?(a+)+\\)b",
+        "a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?aaaaaaaaaaaaaaaaaaaaaaz{90}"};
     (void)state;
     for (size_t i = 0; i < COUNT_OF(bad); i++) {
         struct error error = {0};
