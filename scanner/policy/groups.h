@@ -19,7 +19,8 @@ void policy_groups_free(struct policy_groups *groups);
  * asked for. */
 bool policy_groups_need_directory(const struct policy_groups *groups);
 /* The index of the first group with a member that fits the (normalised) address or one of its
- * `directory_groups`, or POLICY_DEFAULT_GROUP. Costs the same for any number of groups. */
+ * `directory_groups` (regardless of the case of A to Z), or POLICY_DEFAULT_GROUP. Costs the same
+ * for any number of groups. */
 size_t policy_groups_find(const struct policy_groups *groups, const char *address,
                           const char *const *directory_groups, size_t count);
 
