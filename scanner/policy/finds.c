@@ -43,7 +43,7 @@ static char *excerpt(const char *text, size_t length)
 }
 
 static bool add_find(struct marking *marking, const char *part, unsigned kinds, const char *text,
-                     size_t offset, size_t length)
+                     size_t text_length, size_t offset, size_t length)
 {
     struct policy_result *result = marking->result;
     if (result->find_count == FINDS_MOST || marking->left == 0)
@@ -58,7 +58,7 @@ static bool add_find(struct marking *marking, const char *part, unsigned kinds, 
                                  .condition = marking->condition,
                                  .part = strdup(part ? part : ""),
                                  .field = field_name(marking->compiled->source, kinds),
-                                 .text = excerpt(text, length),
+                                 .text = excerpt(text, text_length),
                                  .offset = offset,
                                  .length = length};
     marking->no_memory = !find->part || !find->field || !find->text;
@@ -71,7 +71,7 @@ static bool mark(void *context, const struct text *text, size_t start, size_t en
     struct marking *marking = context;
     (void)weight;
     return add_find(marking, text->part, text->kinds & marking->compiled->kinds, text->data + start,
-                    start, end - start);
+                    end - start, start, end - start);
 }
 
 static void mark_attachments(struct run *run, struct marking *marking)
@@ -83,7 +83,7 @@ static void mark_attachments(struct run *run, struct marking *marking)
         if (marking->compiled->source->every && !(node->flags & POLICY_NODE_ATTACHMENT))
             continue;
         if (run_attachment_fits(run, marking->compiled, attachment) &&
-            !add_find(marking, node->path, 0, text, 0, 0))
+            !add_find(marking, node->path, 0, text, strlen(text), 0, 0))
             return;
     }
 }

@@ -11,6 +11,8 @@
 enum {
     LITERALS_IN_ONE = 100000, /* of one database */
     EXPRESSIONS_IN_ONE = 2000,
+    FINDS_OF_BYTE = 50, /* so many on the average are too many */
+    FINDS_AT_LEAST = 1000000,
     REFUSALS_MOST =
         20, /* by hs_compile_multi, of one database; then all its expressions are hidden */
 };
@@ -144,8 +146,9 @@ uint32_t patterns_add_expression(struct patterns *patterns, const char *text, bo
     return number;
 }
 
-static const unsigned expression_flags =
-    HS_FLAG_UTF8 | HS_FLAG_SINGLEMATCH | HS_FLAG_ALLOWEMPTY | HS_FLAG_PREFILTER;
+/* Not HS_FLAG_SINGLEMATCH: with it Vectorscan 5.4.9 misses a pattern of some sets where another one
+ * was found before ("a{2,}", "." and "key" over some texts without "key"). */
+static const unsigned expression_flags = HS_FLAG_UTF8 | HS_FLAG_ALLOWEMPTY;
 
 /* The next patterns of a sort from *from on, at most `most`, that are not hidden. */
 static size_t select_patterns(const struct patterns *patterns, enum sort sort, uint32_t *from,
@@ -208,7 +211,7 @@ static bool compile_literals(struct patterns *patterns, struct selection *select
     hs_compile_error_t *problem = NULL;
     for (size_t i = 0; i < selection->count; i++) {
         selection->texts[i] = patterns_literal(patterns, selection->ids[i], &selection->lengths[i]);
-        selection->flags[i] = HS_FLAG_SINGLEMATCH;
+        selection->flags[i] = 0;
     }
     if (hs_compile_lit_multi(selection->texts, selection->flags, selection->ids, selection->lengths,
                              (unsigned)selection->count, HS_MODE_BLOCK, NULL, &compiled,
@@ -324,24 +327,25 @@ bool patterns_is_hidden(const struct patterns *patterns, uint32_t pattern)
 struct scan {
     patterns_touched *touched;
     void *context;
+    size_t left; /* finds until the scan is given up */
 };
 
 static int on_match(unsigned id, unsigned long long from, unsigned long long to, unsigned flags,
                     void *context)
 {
-    const struct scan *scan = context;
+    struct scan *scan = context;
     (void)from;
     (void)to;
     (void)flags;
     scan->touched(scan->context, id);
-    return 0;
+    return --scan->left == 0;
 }
 
 bool patterns_scan(const struct patterns *patterns, const char *text, size_t length,
                    const struct folded_text *folded, bool expressions, patterns_touched *touched,
                    void *context)
 {
-    struct scan scan = {touched, context};
+    struct scan scan = {touched, context, length * FINDS_OF_BYTE + FINDS_AT_LEAST};
     if (length > UINT32_MAX / 2)
         return false;
     for (size_t i = 0; i < patterns->database_count; i++) {

@@ -39,10 +39,10 @@ bool patterns_is_hidden(const struct patterns *patterns, uint32_t pattern);
 
 typedef void patterns_touched(void *context, uint32_t pattern);
 
-/* Says each pattern that the text may have, once; of literals, has. Hidden ones are not said. With
- * `expressions` false literals alone are looked for. Uses scratch memory of the process: one scan
- * at a time; a process that was forked has its own. false where Vectorscan fails: then the text may
- * have any. */
+/* Says each pattern that the text may have, at each find; of literals, has. Hidden ones are not
+ * said. With `expressions` false literals alone are looked for. Uses scratch memory of the process:
+ * one scan at a time; a process that was forked has its own. false where Vectorscan fails, or finds
+ * far too much: then the text may have any. */
 bool patterns_scan(const struct patterns *patterns, const char *text, size_t length,
                    const struct folded_text *folded, bool expressions, patterns_touched *touched,
                    void *context);

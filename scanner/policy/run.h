@@ -44,11 +44,11 @@ struct run {
     struct attachment *attachments; /* and members */
     size_t attachment_count;
     uint64_t *seen_patterns, *seen_keys, *seen_dictionaries; /* bits */
+    uint32_t *found_in;   /* by pattern: number + 1 of the last text that may have it */
     bool unknown;         /* of a text it is not known what it has */
     uint64_t *candidates; /* bits: filters worth a look */
     unsigned char *memo;  /* by condition: 1 + answer */
     struct list_answer *lists;
-    int64_t *sums; /* by dictionary, while a text is looked at */
     char *problem;
 };
 
@@ -68,7 +68,7 @@ typedef bool run_occurrence(void *context, const struct text *text, size_t start
                             int64_t weight);
 /* Every occurrence of what a condition over texts looks for, in order of the texts and from left
  * to right: of several values the one that begins first, then the longest, and none overlaps
- * another. *ended where `found` ended it. false where a limit was reached. */
+ * another. false where a limit was reached. */
 bool run_occurrences(struct run *run, const struct program_condition *condition, size_t recipient,
                      run_occurrence *found, void *context);
 

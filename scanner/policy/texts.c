@@ -305,6 +305,10 @@ static void on_pattern(void *context, uint32_t pattern)
 {
     struct looking *looking = context;
     struct text *text = looking->text;
+    uint32_t number = (uint32_t)(text - looking->run->texts) + 1;
+    if (looking->run->found_in[pattern] == number)
+        return;
+    looking->run->found_in[pattern] = number;
     if (set_bit(looking->run->seen_patterns, pattern))
         wake(looking->run, &looking->run->program->by_pattern, pattern);
     if (text->pattern_count == text->pattern_room) {
@@ -383,13 +387,14 @@ bool run_start(struct run *run)
     const struct policy_program *program = run->program;
     size_t words = program->filter_count / 64 + 1;
     run->seen_patterns = calloc(patterns_count(program->patterns) / 64 + 1, sizeof(uint64_t));
+    run->found_in = calloc(patterns_count(program->patterns) + 1, sizeof *run->found_in);
     run->seen_keys = calloc(program->keys.count / 64 + 1, sizeof(uint64_t));
     run->seen_dictionaries = calloc(program->dictionary_count / 64 + 1, sizeof(uint64_t));
     run->candidates = calloc(words, sizeof(uint64_t));
     run->memo = calloc(program->condition_count + 1, 1);
     run->lists = calloc(program->list_count + 1, sizeof *run->lists);
-    if (!run->seen_patterns || !run->seen_keys || !run->seen_dictionaries || !run->candidates ||
-        !run->memo || !run->lists)
+    if (!run->seen_patterns || !run->found_in || !run->seen_keys || !run->seen_dictionaries ||
+        !run->candidates || !run->memo || !run->lists)
         return false;
     memcpy(run->candidates, program->always, words * sizeof(uint64_t));
     if (!collect(run))
@@ -416,6 +421,7 @@ void run_end(struct run *run)
     free(run->texts);
     free(run->attachments);
     free(run->seen_patterns);
+    free(run->found_in);
     free(run->seen_keys);
     free(run->seen_dictionaries);
     free(run->candidates);
