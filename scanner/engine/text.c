@@ -78,19 +78,44 @@ void text_space(struct text *text)
         text_add(text, " ", 1);
 }
 
+/* The length of white space at `at`: NUL and the blank that breaks no line are some too. */
+static size_t blank_length(const char *at, const char *end)
+{
+    if (g_ascii_isspace(*at) || *at == '\0')
+        return 1;
+    return end - at >= 2 && memcmp(at, "\xc2\xa0", 2) == 0 ? 2 : 0;
+}
+
+/* The length of a character at `at` that shows nothing, put between letters to hide a word: soft
+ * hyphen, blank without width, joiner of words. */
+static size_t unseen_length(const char *at, const char *end)
+{
+    static const char *const unseen[] = {"\xc2\xad", "\xe2\x80\x8b", "\xe2\x81\xa0",
+                                         "\xef\xbb\xbf"};
+    for (size_t i = 0; (*at & 0x80) && i < G_N_ELEMENTS(unseen); i++) {
+        size_t length = strlen(unseen[i]);
+        if ((size_t)(end - at) >= length && memcmp(at, unseen[i], length) == 0)
+            return length;
+    }
+    return 0;
+}
+
 void text_add_words(struct text *text, const char *utf8, size_t length)
 {
     const char *end = utf8 + length;
     while (utf8 < end) {
-        size_t word = 0;
-        while (utf8 + word < end && !g_ascii_isspace(utf8[word]) && utf8[word] != '\0')
+        size_t word = 0, skipped;
+        while (utf8 + word < end && blank_length(utf8 + word, end) == 0 &&
+               unseen_length(utf8 + word, end) == 0)
             word++;
         text_add(text, utf8, word);
         utf8 += word;
-        if (utf8 < end)
+        while (utf8 < end && (skipped = unseen_length(utf8, end)) > 0)
+            utf8 += skipped;
+        if (utf8 < end && blank_length(utf8, end) > 0)
             text_space(text);
-        while (utf8 < end && (g_ascii_isspace(*utf8) || *utf8 == '\0'))
-            utf8++;
+        while (utf8 < end && (skipped = blank_length(utf8, end)) > 0)
+            utf8 += skipped;
     }
 }
 
