@@ -1,4 +1,5 @@
 /* Status, message audit log: one message, as a timeline of everything that happened to it. */
+#include "controlcenter/pages/audit_filters.h"
 #include "controlcenter/pages/handlers.h"
 #include "controlcenter/pages/pages.h"
 
@@ -9,10 +10,12 @@
 
 #define THREATS_SHOWN 100
 
-static const char *const event_types[] = {"received", "aborted", "refused", "scanned", "action",
-                                          "delivery", "bounced", "queue",   NULL};
-static const char *const actions[] = {"deliver",    "delete",  "reject",          "bounce", "clean",
-                                      "quarantine", "refused", "message aborted", NULL};
+static const char *const event_types[] = {"received", "aborted",  "refused", "scanned",
+                                          "action",   "delivery", "bounced", "queue",
+                                          "filters",  "incident", NULL};
+static const char *const actions[] = {"deliver", "delete",     "reject",  "bounce",
+                                      "clean",   "quarantine", "refused", "message aborted",
+                                      "hold",    "defer",      "move",    NULL};
 static const char *const queue_actions[] = {"hold", "release", "flush", "reroute", NULL};
 static const char *const directions[] = {"inbound", "outbound", "internal", NULL};
 static const char *const outcomes[] = {"delivered", "deferred", "failed", NULL};
@@ -224,6 +227,9 @@ static void put_events(struct page *page, const json_t *events, const json_t *re
         json_t *to = page_put_object(page, row, "event");
         put_event_members(page, to, event);
         put_event_recipients(page, to, event, recipients);
+        audit_filters_put(page, to, event, recipients);
+        audit_incident_put(page, to, event);
+        audit_other_message_put(page, to, event);
         const json_t *size = json_object_get(event, "size");
         if (json_is_integer(size))
             page_put_size(page, to, "size", json_integer_value(size));

@@ -14,7 +14,8 @@ const char *const page_verdicts[] = {
     "unscannable", NULL};
 const char *const page_states[] = {"to be scanned", "quarantined", "queued",  "delivered",
                                    "deferred",      "failed",      "bounced", "deleted",
-                                   "rejected",      "refused",     "aborted", NULL};
+                                   "rejected",      "refused",     "aborted", "held",
+                                   "moved",         NULL};
 
 void page_put(struct page *page, json_t *object, const char *name, json_t *value)
 {

@@ -95,6 +95,14 @@ static const struct field queue_fields[] = {
     {0},
 };
 
+/* Only checked: the incident itself comes with its message. */
+static const struct field incident_fields[] = {
+    {"folder", "folder", FIELD_TEXT, 64, true},
+    {"folder_name", "folder_name", FIELD_TEXT, 200, true},
+    {"copy", "copy", FIELD_UUID, 0, true},
+    {0},
+};
+
 static const struct field bounced_fields[] = {
     {"recipient", "idx", FIELD_NUMBER, MOST_RECIPIENTS - 1, true},
     {"address", "address", FIELD_TEXT, 1000, false},
@@ -314,7 +322,8 @@ static const char *state_of_action(const char *action)
 {
     static const char *const states[][2] = {
         {"deliver", AUDIT_QUEUED}, {"clean", AUDIT_QUEUED},    {"quarantine", AUDIT_QUARANTINED},
-        {"delete", AUDIT_DELETED}, {"reject", AUDIT_REJECTED}, {"bounce", AUDIT_BOUNCED}};
+        {"delete", AUDIT_DELETED}, {"reject", AUDIT_REJECTED}, {"bounce", AUDIT_BOUNCED},
+        {"defer", AUDIT_DEFERRED}, {"hold", AUDIT_HELD},       {"move", AUDIT_MOVED}};
     for (size_t i = 0; i < sizeof(states) / sizeof(states[0]); i++)
         if (strcmp(action, states[i][0]) == 0)
             return states[i][1];
@@ -388,14 +397,10 @@ static bool read_delivery(struct audit_event *event, struct error *error)
     return read_one_recipient(event, delivery_fields, outcome, error);
 }
 
-static bool read_queue(struct audit_event *event, struct error *error)
+static bool check_indices(const json_t *object, struct error *error)
 {
-    cleanup_json json_t *columns = json_object();
-    const json_t *index;
+    const json_t *array = recipient_array(object, error), *index;
     size_t i;
-    if (!read_fields(queue_fields, event->value, columns, error))
-        return false;
-    const json_t *array = recipient_array(event->value, error);
     if (!array)
         return false;
     json_array_foreach((json_t *)array, i, index)
@@ -404,6 +409,43 @@ static bool read_queue(struct audit_event *event, struct error *error)
             return false;
     }
     return true;
+}
+
+static bool read_queue(struct audit_event *event, struct error *error)
+{
+    cleanup_json json_t *columns = json_object();
+    return read_fields(queue_fields, event->value, columns, error) &&
+           check_indices(event->value, error);
+}
+
+/* Objects with the recipients that they are about. */
+static bool check_parts(const struct audit_event *event, const char *member, struct error *error)
+{
+    const json_t *array = json_object_get(event->value, member), *part;
+    size_t i;
+    if (!json_is_array(array))
+        return broken(error, member, "must be an array");
+    json_array_foreach((json_t *)array, i, part)
+    {
+        if (!check_indices(part, error))
+            return false;
+    }
+    return true;
+}
+
+/* Only checked: what becomes of the recipients is told by actions. */
+static bool read_filters(struct audit_event *event, struct error *error)
+{
+    return (json_is_array(json_object_get(event->value, "finds")) ||
+            broken(error, "finds", "must be an array")) &&
+           check_parts(event, "outcomes", error) && check_parts(event, "notify", error);
+}
+
+static bool read_incident(struct audit_event *event, struct error *error)
+{
+    cleanup_json json_t *columns = json_object();
+    return read_fields(incident_fields, event->value, columns, error) &&
+           check_indices(event->value, error);
 }
 
 static bool read_bounced(struct audit_event *event, struct error *error)
@@ -417,7 +459,8 @@ static const struct {
 } types[] = {
     {"received", read_received}, {"aborted", read_aborted}, {"refused", read_refused},
     {"scanned", read_scanned},   {"action", read_action},   {"delivery", read_delivery},
-    {"bounced", read_bounced},   {"queue", read_queue},
+    {"bounced", read_bounced},   {"queue", read_queue},     {"filters", read_filters},
+    {"incident", read_incident},
 };
 
 /* A type that is not known (a newer scanner's) is kept as an event and changes nothing. */

@@ -12,6 +12,8 @@
 #define AUDIT_TO_BE_SCANNED "to be scanned"
 #define AUDIT_QUARANTINED "quarantined"
 #define AUDIT_QUEUED "queued"
+#define AUDIT_HELD "held"   /* in a quarantine folder of incidents */
+#define AUDIT_MOVED "moved" /* goes on in another message */
 #define AUDIT_DELIVERED "delivered"
 #define AUDIT_DEFERRED "deferred"
 #define AUDIT_FAILED "failed"

@@ -268,8 +268,9 @@ struct store_audit_message { /* one row of the list: one message */
     int recipient_count;
 };
 /* States of a recipient: "to be scanned", "quarantined", "queued", "delivered", "deferred",
- * "failed", "bounced", "deleted", "rejected", "refused", "aborted". A message of which no receipt
- * is known has empty texts. ERROR_INVALID: a condition of no sense; ERROR_TIMEOUT: over 30 s, to be
+ * "failed", "bounced", "deleted", "rejected", "refused", "aborted", "held" (in a folder of
+ * incidents), "moved" (goes on in another message). A message of which no receipt is known has empty
+ * texts. ERROR_INVALID: a condition of no sense; ERROR_TIMEOUT: over 30 s, to be
  * narrowed. */
 bool store_audit_search(struct store *store, const struct store_audit_query *query,
                         struct store_audit_message **messages, size_t *count, struct error *error);

@@ -7,8 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define EVENT_MOST (200u << 10) /* bytes of the event "filters"; the Control Center takes 256 KiB  \
-                                 */
+#define EVENT_MOST                                                                                 \
+    (200u << 10) /* bytes of the event "filters"; the Control Center takes 256 KiB                 \
+                  */
 #define FINDS_MOST 20
 #define FIND_TEXT_MOST 100
 #define DETAIL_SIZE (POLICY_DETAIL_SIZE + 300)
@@ -75,7 +76,7 @@ static json_t *copies_json(const struct intake_plan *plan, size_t unit)
     char id[MESSAGE_ID_TEXT_SIZE];
     json_t *list = json_array();
     for (size_t i = 0; list && i < plan->further_count; i++)
-        if (plan->further[i].of_units[unit])
+        if (plan->further[i].of_units[unit] && plan->further[i].kind != INTAKE_INCIDENT)
             json_array_append_new(list,
                                   json_string(message_id_text(&plan->further[i].draft.id, id)));
     return list;
@@ -212,14 +213,19 @@ static void write_detail(const struct intake_unit *unit, const char *decided, ch
         snprintf(detail, size, "the filter removed the recipient");
 }
 
+/* `origin` is the message that this one goes on from, or NULL. */
 static void write_action(const struct intake_plan *plan, const struct message_id *id,
                          const struct intake_unit *unit, const uint32_t *indices,
-                         struct buffer *events)
+                         const struct message_id *origin, struct buffer *events)
 {
-    char name[POLICY_NAME_SIZE], detail[DETAIL_SIZE];
+    char name[POLICY_NAME_SIZE], detail[DETAIL_SIZE], other[MESSAGE_ID_TEXT_SIZE];
     const char *policy = intake_unit_policy(unit, name, sizeof(name));
     write_malware(events, id, unit, policy, indices);
     write_detail(unit, policy, detail, sizeof(detail));
+    size_t length = strlen(detail);
+    if (origin)
+        snprintf(detail + length, sizeof(detail) - length, "%sout of message %s",
+                 length > 0 ? "; " : "", message_id_text(origin, other));
     audit_action(events, id, action_name(plan, unit), policy, indices, unit->recipient_count,
                  detail);
 }
@@ -278,7 +284,7 @@ static void write_unit(const struct intake_plan *plan, const struct intake_messa
     if (further)
         write_move(&message->id, unit, further, indices, events);
     else
-        write_action(plan, &message->id, unit, indices, events);
+        write_action(plan, &message->id, unit, indices, NULL, events);
     write_bounced(plan, message, index, events);
 }
 
@@ -298,7 +304,8 @@ static void announce(const struct intake_message *message, struct intake_further
 }
 
 /* The recipients of the units stand one behind the other. */
-static void write_split(const struct intake_plan *plan, struct intake_further *further)
+static void write_split(const struct intake_plan *plan, const struct intake_message *message,
+                        struct intake_further *further)
 {
     uint32_t next = 0;
     audit_scanned(&further->draft.events, &further->draft.id, plan->result);
@@ -310,7 +317,8 @@ static void write_split(const struct intake_plan *plan, struct intake_further *f
         for (size_t j = 0; further->of_units[i] && j < unit->recipient_count; j++)
             indices[j] = next++;
         if (further->of_units[i])
-            write_action(plan, &further->draft.id, unit, indices, &further->draft.events);
+            write_action(plan, &further->draft.id, unit, indices, &message->id,
+                         &further->draft.events);
     }
 }
 
@@ -356,7 +364,7 @@ static void write_further(const struct intake_plan *plan, const struct intake_me
         return; /* it is the Control Center's, which has it from the other message's log */
     announce(message, further);
     if (further->kind == INTAKE_SPLIT)
-        write_split(plan, further);
+        write_split(plan, message, further);
     else if (further->kind == INTAKE_COPY)
         write_copy(plan, message, further);
 }

@@ -220,6 +220,42 @@ static void a_deferral_is_told_as_the_log_of_the_scanner_does(void **state)
     assert_shows(console, "demanded: mta-sts");
 }
 
+static void what_content_filters_found_is_told(void **state)
+{
+    struct console *console = *state;
+    struct batch batch = {0};
+    char id[37], other[37], path[128], detail[100];
+    sign_in(console);
+    new_id(id);
+    new_id(other);
+    add_received(&batch, id, "a@example.org", "b@example.com", "c@example.com");
+    add(&batch, "filters", id,
+        json_pack("{s:[{s:[i],s:s,s:[{s:s,s:s}],s:s,s:[s]}],s:[{s:s,s:s,s:s,s:s}],"
+                  "s:[{s:s,s:[s],s:[i]}]}",
+                  "outcomes", "recipients", 1, "disposition", "hold", "filters", "id", "pay", "name",
+                  "Payroll", "decided_by", "pay", "copies", other, "finds", "name", "Payroll",
+                  "part", "list.xlsx", "field", "body", "text", "<b>salary", "notify", "template",
+                  "t1", "to", "sender", "recipients", 1));
+    add(&batch, "incident", id,
+        json_pack("{s:s,s:s,s:b,s:[i],s:s}", "folder", "legal", "folder_name", "Legal",
+                  "quarantine", 1, "recipients", 1, "copy", other));
+    snprintf(detail, sizeof detail, "goes on as message %s", other);
+    add(&batch, "action", id,
+        json_pack("{s:s,s:s,s:[i],s:s}", "action", "move", "policy", "filter: Payroll",
+                  "recipients", 0, "detail", detail));
+    write_batch(console->scene->store, "s", &batch);
+    snprintf(path, sizeof path, "/audit/%s", id);
+    get(console, path);
+    assert_status(console, 200);
+    assert_shows(console, "<p>hold as an incident");
+    assert_shows(console, "<span class=\"tag\">Payroll (decided)</span>");
+    assert_shows(console, "Payroll, body, in list.xlsx: <mark>&lt;b&gt;salary</mark>");
+    assert_shows(console, "Held in the folder Legal");
+    assert_shows(console, "goes on as another message");
+    snprintf(path, sizeof path, "<a href=\"/audit/%s\">The other message</a>", other);
+    assert_shows(console, path);
+}
+
 static void hostile_text_is_shown_as_text(void **state)
 {
     struct console *console = *state;
@@ -633,6 +669,7 @@ int main(void)
         page_test(every_page_answers_with_the_headers_of_safety),
         page_test(what_does_not_exist_is_said_by_a_page),
         page_test(a_deferral_is_told_as_the_log_of_the_scanner_does),
+        page_test(what_content_filters_found_is_told),
         page_test(hostile_text_is_shown_as_text),
         page_test(a_host_that_lies_about_itself_breaks_no_page),
         page_test(a_host_page_names_the_directory_that_does_not_answer),

@@ -214,6 +214,49 @@ static void an_action_on_the_queue_stands_in_the_timeline_alone(void **argument)
     assert_string_equal(text_of(json_object_get(whole, "message"), "action"), "deliver");
 }
 
+/* The filters' own event changes nothing: actions tell what becomes of the recipients. */
+static void what_filters_say_stands_in_the_timeline_alone(void **argument)
+{
+    struct scene *scene = *argument;
+    struct batch batch = {0};
+    char id[37], other[37];
+    new_id(id);
+    new_id(other);
+    add_received(&batch, id, "a@example.org", "b@example.com", "c@example.com");
+    add(&batch, "filters", id,
+        json_pack("{s:[{s:[i],s:s,s:[{s:s,s:s}],s:[s]}],s:[],s:[],s:i}", "outcomes", "recipients", 1,
+                  "disposition", "hold", "filters", "id", "pay", "name", "Payroll", "copies", other,
+                  "finds", "notify", "configuration_version", 3));
+    write_batch(scene->store, "s", &batch);
+    assert_state(scene, id, 1, "to be scanned");
+    add(&batch, "incident", id,
+        json_pack("{s:s,s:s,s:b,s:[],s:[i],s:s}", "folder", "legal", "folder_name", "Legal",
+                  "quarantine", 1, "filters", "recipients", 1, "copy", other));
+    add_action(&batch, id, "hold", 1, -1);
+    add_action(&batch, id, "move", 0, -1);
+    write_batch(scene->store, "s", &batch);
+    assert_state(scene, id, 0, "moved");
+    assert_state(scene, id, 1, "held");
+    cleanup_json json_t *whole = message_of(scene, id);
+    const json_t *event = json_array_get(json_object_get(whole, "events"), 1);
+    const json_t *outcome = json_array_get(json_object_get(event, "outcomes"), 0);
+    assert_string_equal(text_of(outcome, "disposition"), "hold");
+}
+
+static void filters_and_incidents_without_their_form_are_kept_aside(void **argument)
+{
+    struct scene *scene = *argument;
+    struct batch batch = {0};
+    char id[37];
+    new_id(id);
+    add(&batch, "filters", id,
+        json_pack("{s:[{s:[s]}],s:[],s:[]}", "outcomes", "recipients", "b", "finds", "notify"));
+    add(&batch, "filters", id, json_pack("{s:i}", "outcomes", 1));
+    add(&batch, "incident", id, json_pack("{s:s,s:[i]}", "folder", "legal", "recipients", 0));
+    write_batch(scene->store, "s", &batch);
+    assert_int_equal(count_of(scene, "SELECT count(*) FROM audit_rejected"), 3);
+}
+
 static void an_action_on_the_queue_without_its_form_is_kept_aside(void **argument)
 {
     struct scene *scene = *argument;
@@ -301,6 +344,8 @@ int main(void)
         scene_test(events_of_an_unknown_message_make_it),
         scene_test(a_late_receipt_does_not_undo_what_came_before),
         scene_test(an_action_on_the_queue_stands_in_the_timeline_alone),
+        scene_test(what_filters_say_stands_in_the_timeline_alone),
+        scene_test(filters_and_incidents_without_their_form_are_kept_aside),
         scene_test(an_action_on_the_queue_without_its_form_is_kept_aside),
         scene_test(the_dashboard_counts),
         scene_test(a_message_that_is_not_there_is_not_found),
