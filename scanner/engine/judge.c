@@ -103,11 +103,12 @@ static bool add_changed(struct judge *judge, const struct policy_outcome *outcom
         return true;
     json_array_append_new(judge->outcomes, object);
     const struct judge_base *base = base_for(judge, clean);
+    const struct judge_findings findings = {judge->order->filters->program, judge->set,
+                                            &judge->whole.view.message, judge->order->stop_us};
     if (!base)
         return false;
-    bool done =
-        judge_edits_collect(judge->set, judge->result, outcome, base, &edits, judge->error) &&
-        set_content(judge, base, &edits, object);
+    bool done = judge_edits_collect(&findings, outcome, base, &edits, judge->error) &&
+                set_content(judge, base, &edits, object);
     judge_edits_free(&edits);
     return done;
 }

@@ -8,8 +8,7 @@ struct field {
 };
 
 struct collector {
-    const struct policy_set *set;
-    const struct policy_result *result;
+    const struct judge_findings *findings;
     const struct judge_base *base;
     struct judge_edits *edits;
     GArray *fields; /* that are added, struct field */
@@ -44,7 +43,7 @@ static void remove_field(struct collector *collector, const struct policy_action
 
 static void annotate(struct collector *collector, const struct policy_action *action)
 {
-    const struct policy_set *set = collector->set;
+    const struct policy_set *set = collector->findings->set;
     for (size_t i = 0; i < set->annotation_count; i++) {
         const struct policy_annotation *annotation = &set->annotations[i];
         if (strcmp(annotation->id, action->id) != 0)
@@ -58,38 +57,41 @@ static void annotate(struct collector *collector, const struct policy_action *ac
     }
 }
 
-static void strip(struct collector *collector, const struct policy_fired *fired)
+static bool strip(struct collector *collector, const struct policy_fired *fired,
+                  struct error *error)
 {
-    const char **reasons = judge_strip(collector->set, collector->result, fired, collector->base,
-                                       collector->edits->owned);
+    const char **reasons;
+    if (!judge_strip(collector->findings, fired, collector->base, collector->edits->owned, &reasons,
+                     error))
+        return false;
     if (reasons)
         add_edit(collector, (struct rewrite_edit){.kind = REWRITE_STRIP, .reasons = reasons});
+    return true;
 }
 
-static void take(struct collector *collector, const struct policy_fired *fired)
+static bool take(struct collector *collector, const struct policy_fired *fired, struct error *error)
 {
     const struct policy_action *action =
-        &collector->set->filters[fired->filter].actions[fired->action];
+        &collector->findings->set->filters[fired->filter].actions[fired->action];
     switch (action->kind) {
     case POLICY_ACTION_ADD_HEADER:
         add_field(collector, action);
-        break;
+        return true;
     case POLICY_ACTION_REMOVE_HEADER:
         remove_field(collector, action);
-        break;
+        return true;
     case POLICY_ACTION_SUBJECT:
         add_edit(collector, (struct rewrite_edit){.kind = REWRITE_SUBJECT,
                                                   .text = action->value,
                                                   .place = place_of(action->place)});
-        break;
+        return true;
     case POLICY_ACTION_ANNOTATE:
         annotate(collector, action);
-        break;
+        return true;
     case POLICY_ACTION_STRIP:
-        strip(collector, fired);
-        break;
+        return strip(collector, fired, error);
     default:
-        break; /* done to the envelope */
+        return true; /* done to the envelope */
     }
 }
 
@@ -107,19 +109,20 @@ static bool write_fields(const struct collector *collector, struct error *error)
     return written;
 }
 
-bool judge_edits_collect(const struct policy_set *set, const struct policy_result *result,
+bool judge_edits_collect(const struct judge_findings *findings,
                          const struct policy_outcome *outcome, const struct judge_base *base,
                          struct judge_edits *edits, struct error *error)
 {
     *edits = (struct judge_edits){g_array_new(FALSE, FALSE, sizeof(struct rewrite_edit)),
                                   g_ptr_array_new_with_free_func(g_free), NULL};
-    struct collector collector = {set, result, base, edits,
+    struct collector collector = {findings, base, edits,
                                   g_array_new(FALSE, FALSE, sizeof(struct field))};
-    for (size_t i = 0; i < outcome->fired_count; i++)
-        take(&collector, &outcome->fired[i]);
-    bool written = write_fields(&collector, error);
+    bool done = true;
+    for (size_t i = 0; i < outcome->fired_count && done; i++)
+        done = take(&collector, &outcome->fired[i], error);
+    done = done && write_fields(&collector, error);
     g_array_free(collector.fields, TRUE);
-    return written;
+    return done;
 }
 
 void judge_edits_free(struct judge_edits *edits)

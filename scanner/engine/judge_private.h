@@ -37,17 +37,27 @@ struct judge_edits {
     char *header;     /* fields that only go before the message; "" for none */
 };
 
-/* False with *error where a field cannot be written. Free with judge_edits_free in any case. */
-bool judge_edits_collect(const struct policy_set *set, const struct policy_result *result,
+/* Who strips needs beside the message that is written anew: what the filters found in the one that
+ * came. */
+struct judge_findings {
+    const struct policy_program *program;
+    const struct policy_set *set;
+    const struct policy_message *message;
+    int64_t stop_us;
+};
+
+/* False with *error where a field cannot be written or it is not known what is to be removed. Free
+ * with judge_edits_free in any case. */
+bool judge_edits_collect(const struct judge_findings *findings,
                          const struct policy_outcome *outcome, const struct judge_base *base,
                          struct judge_edits *edits, struct error *error);
 void judge_edits_free(struct judge_edits *edits);
 
-/* For each node of the base's tree why the action of that filter removes it, or NULL; what is new
- * goes to `owned`. NULL where nothing is removed. */
-const char **judge_strip(const struct policy_set *set, const struct policy_result *result,
-                         const struct policy_fired *fired, const struct judge_base *base,
-                         GPtrArray *owned);
+/* *reasons: for each node of the base's tree why the action of that filter removes it, or NULL;
+ * NULL where nothing is removed. What is new goes to `owned`. */
+bool judge_strip(const struct judge_findings *findings, const struct policy_fired *fired,
+                 const struct judge_base *base, GPtrArray *owned, const char ***reasons,
+                 struct error *error);
 
 struct judge_bodies {
     GHashTable *known; /* what a body was written from: its number + 1 */

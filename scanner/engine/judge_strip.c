@@ -6,7 +6,6 @@
 
 struct strip {
     const struct policy_set *set;
-    const struct policy_result *result;
     const struct policy_action *action;
     size_t filter;
     struct folding *folding;
@@ -14,13 +13,19 @@ struct strip {
     GHashTable *found;            /* paths of "matched" */
 };
 
-static GHashTable *found_paths(const struct policy_result *result, size_t filter)
+/* The clean message has other nodes, but what stayed kept its path. */
+static bool find_paths(const struct judge_findings *findings, struct strip *strip)
 {
-    GHashTable *paths = g_hash_table_new(g_str_hash, g_str_equal);
-    for (size_t i = 0; i < result->find_count; i++)
-        if (result->finds[i].filter == filter && *result->finds[i].part)
-            g_hash_table_add(paths, result->finds[i].part);
-    return paths;
+    const struct policy_message *message = findings->message;
+    bool *matched = g_new0(bool, message->node_count);
+    bool found =
+        policy_matched_nodes(findings->program, message, strip->filter, findings->stop_us, matched);
+    strip->found = g_hash_table_new(g_str_hash, g_str_equal);
+    for (size_t i = 0; i < message->node_count; i++)
+        if (matched[i])
+            g_hash_table_add(strip->found, (gpointer)message->nodes[i].path);
+    g_free(matched);
+    return found;
 }
 
 static void open_list(struct strip *strip)
@@ -75,32 +80,41 @@ static const char *reason_of(const struct strip *strip, GPtrArray *owned)
     return text;
 }
 
-const char **judge_strip(const struct policy_set *set, const struct policy_result *result,
-                         const struct policy_fired *fired, const struct judge_base *base,
-                         GPtrArray *owned)
+/* NULL where nothing is to go. */
+static const char **reasons_for(const struct strip *strip, const struct judge_base *base,
+                                GPtrArray *owned)
 {
-    const struct policy_action *action = &set->filters[fired->filter].actions[fired->action];
     const struct view *view = &base->view;
-    struct strip strip = {set, result, action, fired->filter, NULL, NULL, NULL};
     const char **reasons = g_new0(const char *, base->tree->count);
-    const char *reason = reason_of(&strip, owned);
+    const char *reason = reason_of(strip, owned);
     bool any = false;
-    open_list(&strip);
-    strip.found = found_paths(result, fired->filter);
+    g_ptr_array_add(owned, reasons);
     for (size_t i = 0; i < view->message.node_count; i++) {
         size_t index = view->indices[i];
-        if (!is_wanted(&strip, &view->nodes[i]) || goes_already(base->tree, reasons, index))
+        if (!is_wanted(strip, &view->nodes[i]) || goes_already(base->tree, reasons, index))
             continue;
         reasons[index] = reason;
         any = true;
     }
-    g_hash_table_destroy(strip.found);
+    return any ? reasons : NULL;
+}
+
+bool judge_strip(const struct judge_findings *findings, const struct policy_fired *fired,
+                 const struct judge_base *base, GPtrArray *owned, const char ***reasons,
+                 struct error *error)
+{
+    const struct policy_set *set = findings->set;
+    const struct policy_filter *filter = &set->filters[fired->filter];
+    struct strip strip = {
+        .set = set, .action = &filter->actions[fired->action], .filter = fired->filter};
+    open_list(&strip);
+    bool known = strcmp(strip.action->place, "matched") != 0 || find_paths(findings, &strip);
+    *reasons = known ? reasons_for(&strip, base, owned) : NULL;
+    if (strip.found)
+        g_hash_table_destroy(strip.found);
     attachment_list_free(strip.list);
     folding_free(strip.folding);
-    if (any) {
-        g_ptr_array_add(owned, reasons);
-        return reasons;
-    }
-    g_free(reasons);
-    return NULL;
+    return known ||
+           error_set(error, ERROR_LIMIT, NULL,
+                     "there is no time to look for what the filter %s removes", filter->name);
 }

@@ -136,4 +136,12 @@ struct policy_result *policy_evaluate(const struct policy_program *program,
                                       bool with_trace);
 void policy_result_free(struct policy_result *result);
 
+/* Sets matched[i] for each node that the filter found: attachments and members that fit its
+ * conditions on attachments (with "not" and "every": those that do not fit), and those whose name
+ * or text has what another condition looks for. The finds name only the first ones. false without
+ * memory or where a limit was reached. */
+bool policy_matched_nodes(const struct policy_program *program,
+                          const struct policy_message *message, size_t filter, int64_t stop_us,
+                          bool *matched);
+
 #endif

@@ -46,6 +46,9 @@ static const char policies[] =
     "'place':'end'},{'action':'bcc','address':'copy@in.example'}]},"
     "{'id':'strip','name':'Strip','conditions':[{'field':'attachment','op':'extension',"
     "'values':['bin']}],'actions':[{'action':'strip','which':'matched'}]},"
+    "{'id':'only','name':'Only PDF','conditions':[{'field':'subject','op':'equals',"
+    "'values':['not every']},{'field':'attachment','op':'extension','values':['pdf'],"
+    "'every':true,'not':true}],'actions':[{'action':'strip','which':'matched'}]},"
     "{'id':'german','name':'German','conditions':[{'field':'language',"
     "'values':['de']}],'actions':[{'action':'route','host':'german.example'},"
     "{'action':'require_tls'}]}]}";
@@ -322,6 +325,42 @@ static void a_matched_attachment_is_removed_and_others_stay(void **state)
     forget(&scanned);
 }
 
+static void every_matched_attachment_is_removed_however_many_there_are(void **state)
+{
+    struct buffer message = BUFFER_INIT;
+    (void)state;
+    buffer_add_text(&message, "Subject: files\r\nMIME-Version: 1.0\r\n"
+                              "Content-Type: multipart/mixed; boundary=b\r\n\r\n");
+    for (int i = 0; i < 150; i++)
+        buffer_add_format(&message,
+                          "--b\r\nContent-Type: application/octet-stream; name=%d.bin\r\n"
+                          "Content-Disposition: attachment; filename=%d.bin\r\n\r\nbinary\r\n",
+                          i, i);
+    buffer_add_text(&message, "--b--\r\n");
+    struct scanned scanned = scan(buffer_text(&message), ONE);
+    assert_null(strstr(body(&scanned, outcome(&scanned, 0)), "binary"));
+    forget(&scanned);
+    buffer_free(&message);
+}
+
+static void what_is_not_in_the_list_of_what_may_come_is_removed(void **state)
+{
+    static const char message[] =
+        "Subject: not every\r\nMIME-Version: 1.0\r\n"
+        "Content-Type: multipart/mixed; boundary=b\r\n\r\n"
+        "--b\r\nContent-Type: text/plain\r\n\r\nhello\r\n"
+        "--b\r\nContent-Type: application/pdf; name=a.pdf\r\n"
+        "Content-Disposition: attachment; filename=a.pdf\r\n\r\n%PDF-1.7 welcome\r\n"
+        "--b\r\nContent-Type: text/csv; name=b.csv\r\n"
+        "Content-Disposition: attachment; filename=b.csv\r\n\r\nunwanted\r\n--b--\r\n";
+    (void)state;
+    struct scanned scanned = scan(message, ONE);
+    const char *text = body(&scanned, outcome(&scanned, 0));
+    assert_non_null(strstr(text, "welcome"));
+    assert_null(strstr(text, "unwanted"));
+    forget(&scanned);
+}
+
 /* --- with malware --- */
 
 static const char *infected(void)
@@ -537,6 +576,8 @@ int main(void)
         cmocka_unit_test(a_header_field_alone_needs_no_new_body),
         cmocka_unit_test(recipients_with_the_same_changes_share_a_body),
         cmocka_unit_test(a_matched_attachment_is_removed_and_others_stay),
+        cmocka_unit_test(every_matched_attachment_is_removed_however_many_there_are),
+        cmocka_unit_test(what_is_not_in_the_list_of_what_may_come_is_removed),
         cmocka_unit_test(each_group_has_its_own_base_and_those_who_get_nothing_are_left_out),
         cmocka_unit_test(
             a_verdict_that_bypasses_filters_and_a_bypassed_recipient_are_asked_nothing),
