@@ -20,7 +20,7 @@ struct work {
     size_t mail_count;
     struct buffer body; /* empty until it is needed */
     struct buffer done; /* in words */
-    char reason[64];
+    char reason[96];
 };
 
 static bool out_of_memory(struct error *error)

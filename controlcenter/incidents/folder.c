@@ -2,6 +2,7 @@
 
 #include "common/cleanup.h"
 #include "common/json.h"
+#include "common/policy_model.h"
 #include "controlcenter/store/incidents.h"
 
 #include <stdio.h>
@@ -35,6 +36,20 @@ const char *incident_step_name(enum incident_step_kind kind)
 const char *incident_step_member(enum incident_step_kind kind)
 {
     return steps[kind].member;
+}
+
+/* Filters have actions that go to the same places, and their rules are these. */
+bool incident_step_check(enum incident_step_kind kind, const char *value, struct error *error)
+{
+    struct error local = {0};
+    if (kind != INCIDENT_ROUTE && kind != INCIDENT_FORWARD && kind != INCIDENT_ARCHIVE)
+        return true;
+    cleanup_json json_t *policies =
+        json_pack("{s:[{s:s,s:s,s:[],s:[{s:s,s:s}]}]}", "filters", "id", "step", "name", "step",
+                  "conditions", "actions", "action", steps[kind].name, steps[kind].member, value);
+    struct policy_set *set = policy_set_parse(policies, NULL, &local);
+    policy_set_free(set);
+    return set || error_set(error, ERROR_INVALID, steps[kind].member, "%s", local.message);
 }
 
 bool incident_action_decides(const struct incident_action *action)

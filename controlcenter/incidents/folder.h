@@ -38,7 +38,7 @@ struct incident_step {
 };
 
 struct incident_action {
-    char id[33], name[201];
+    char id[65], name[201];
     struct incident_step steps[INCIDENT_STEPS_MOST];
     size_t step_count;
 };
@@ -64,6 +64,8 @@ const struct incident_action *incident_folder_action(const struct incident_folde
 const char *incident_step_name(enum incident_step_kind kind); /* "deliver" */
 /* The member that the step's value stands in ("text", "host", "address"); NULL: it has none. */
 const char *incident_step_member(enum incident_step_kind kind);
+/* Whether the step's address or host can be used; ERROR_INVALID otherwise. */
+bool incident_step_check(enum incident_step_kind kind, const char *value, struct error *error);
 /* Whether an incident is closed by it. */
 bool incident_action_decides(const struct incident_action *action);
 

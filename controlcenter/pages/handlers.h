@@ -27,6 +27,22 @@ void page_queue_confirm(struct http_request *request, struct http_response *resp
 void page_queue_act(struct http_request *request, struct http_response *response);
 void page_queue_progress(struct http_request *request, struct http_response *response);
 
+/* incidents.c, incident.c, incident_act.c */
+void page_incidents(struct http_request *request, struct http_response *response);
+void page_incident(struct http_request *request, struct http_response *response);
+void page_incident_comment(struct http_request *request, struct http_response *response);
+void page_incident_assign(struct http_request *request, struct http_response *response);
+void page_incident_source(struct http_request *request, struct http_response *response);
+void page_incident_confirm(struct http_request *request, struct http_response *response);
+void page_incident_act(struct http_request *request, struct http_response *response);
+
+/* incident_folders.c */
+void page_incident_folders(struct http_request *request, struct http_response *response);
+void page_incident_folders_usual(struct http_request *request, struct http_response *response);
+void page_incident_folder_form(struct http_request *request, struct http_response *response);
+void page_incident_folder(struct http_request *request, struct http_response *response);
+void page_incident_folder_remove(struct http_request *request, struct http_response *response);
+
 /* signatures.c, signature_updates.c, signature_settings.c */
 void page_signatures(struct http_request *request, struct http_response *response);
 void page_signature_upload(struct http_request *request, struct http_response *response);

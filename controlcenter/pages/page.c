@@ -27,6 +27,8 @@ static const struct {
     {"masquerades", "protocols"},
     {"hosts", "administration"},
     {"account", "own_account"},
+    {"incidents", "incident_work"},
+    {"incident_folders", "incident_work"},
     {"queues", "status"},
     {"directory", "protocols"},
     {"smtp_users", "protocols"},

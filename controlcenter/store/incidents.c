@@ -140,7 +140,7 @@ bool store_incident_line_add(PGconn *connection, int64_t number, const char *who
                              const char *detail, const char *comment, struct error *error)
 {
     struct store_parameters parameters = {0};
-    char clean_who[400], clean_what[33], clean_detail[1000];
+    char clean_who[400], clean_what[65], clean_detail[1000];
     store_add_integer(&parameters, number);
     store_add_text(&parameters, store_clean(clean_who, sizeof(clean_who), who));
     store_add_text(&parameters, store_clean(clean_what, sizeof(clean_what), what));

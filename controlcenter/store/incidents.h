@@ -57,7 +57,7 @@ void store_incident_clear(struct store_incident *incident);
 
 struct store_incident_line {
     int64_t at;
-    char what[33]; /* "created", the id of an action, "comment", "assign", "expired" */
+    char what[65]; /* "created", the id of an action, "comment", "assign", "expired" */
     char *who;     /* "" Gatehouse itself */
     char *detail, *comment;
 };

@@ -33,7 +33,7 @@
 
 #define WITHOUT_WORDS(place)                                                                       \
     INCIDENT_COLUMNS INCIDENT_FROM "(SELECT * FROM incident" place ORDER " LIMIT $8::bigint) "     \
-                                                                         "i" PAGE
+                                   "i" PAGE
 #define AMONG_NEWEST(place)                                                                        \
     INCIDENT_COLUMNS INCIDENT_FROM "(SELECT * FROM (SELECT * FROM incident" place ORDER            \
                                    " LIMIT " NEAR ") near WHERE" WORDS ORDER                       \
