@@ -151,4 +151,8 @@ void page_host_flow(struct http_request *request, struct http_response *response
 void page_host_settings_form(struct http_request *request, struct http_response *response);
 void page_host_settings(struct http_request *request, struct http_response *response);
 
+/* link.c */
+void page_link(struct http_request *request, struct http_response *response);
+void page_link_act(struct http_request *request, struct http_response *response);
+
 #endif

@@ -9,6 +9,9 @@ const struct http_route page_routes[] = {
     {HTTP_GET, "/account/password", HTTP_PASSWORD_ONLY, page_password_form},
     {HTTP_POST, "/account/password", HTTP_PASSWORD_ONLY, page_password},
 
+    {HTTP_GET, "/link/:token", HTTP_PUBLIC, page_link},
+    {HTTP_POST, "/link/:token", HTTP_PUBLIC, page_link_act},
+
     {HTTP_GET, "/", HTTP_SIGNED_IN, page_dashboard},
     {HTTP_GET, "/audit", HTTP_SIGNED_IN, page_audit},
     {HTTP_GET, "/audit/:id", HTTP_SIGNED_IN, page_audit_message},
