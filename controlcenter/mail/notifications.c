@@ -300,7 +300,7 @@ static void send_one(struct sending *sending)
     struct error error = {0};
     struct addresses addresses = {.count = 0};
     int64_t version;
-    sending->policies = store_policy_active(store, &version, &error);
+    sending->policies = store_policy_active_light(store, &version, &error);
     sending->message = sending->policies
                            ? store_audit_message(store, sending->notification->message_id, &error)
                            : NULL;

@@ -27,15 +27,6 @@ static void release(struct policy_draft *draft)
     draft->document = NULL;
 }
 
-/* The draft with the words of its dictionaries, without which it may seem other than it is. */
-static json_t *whole_draft(struct policy_draft *draft, struct error *error)
-{
-    int64_t revision;
-    if (json_array_size(json_object_get(draft->document, "dictionaries")) == 0)
-        return json_incref(draft->document);
-    return store_policy_draft(draft->page.application->store, &revision, error);
-}
-
 /* Counts what differs from the document in force. */
 static bool put_banner(struct policy_draft *draft, struct error *error)
 {
@@ -46,14 +37,12 @@ static bool put_banner(struct policy_draft *draft, struct error *error)
         return false;
     if (!changed)
         return true;
-    cleanup_json json_t *active = store_policy_active(page->application->store, &version, error);
+    cleanup_json json_t *active =
+        store_policy_active_light(page->application->store, &version, error);
     if (!active && error->code != ERROR_NOT_FOUND)
         return false;
     *error = (struct error){0};
-    cleanup_json json_t *whole = whole_draft(draft, error);
-    if (!whole)
-        return false;
-    size_t count = policy_difference_count(active, whole);
+    size_t count = policy_difference_count(active, draft->document);
     json_t *pending = page_put_object(page, page->data, "pending");
     page_put_count(page, pending, "count", (int64_t)count);
     page_put(page, pending, "several", json_boolean(count != 1));

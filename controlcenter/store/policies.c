@@ -99,6 +99,11 @@ json_t *store_policy_active(struct store *store, int64_t *version, struct error 
     return read_document(store, select_active, NULL, true, version, error);
 }
 
+json_t *store_policy_active_light(struct store *store, int64_t *version, struct error *error)
+{
+    return read_document(store, select_active, NULL, false, version, error);
+}
+
 json_t *store_policy_version(struct store *store, int64_t version, struct error *error)
 {
     struct store_parameters parameters = {0};

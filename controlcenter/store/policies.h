@@ -19,6 +19,8 @@ bool store_policy_draft_put(struct store *store, const json_t *draft, int64_t re
                             const char *what, const char *administrator, struct error *error);
 /* The document in force; NULL with ERROR_NOT_FOUND before the first one. Caller owns. */
 json_t *store_policy_active(struct store *store, int64_t *version, struct error *error);
+/* The same without words, as a light draft is; equal words have equal hashes. */
+json_t *store_policy_active_light(struct store *store, int64_t *version, struct error *error);
 /* Puts the draft of that revision in force: a new version, counted from 1; scanners are sent it.
  * ERROR_EXISTS as above. */
 bool store_policy_publish(struct store *store, int64_t revision, const char *comment,

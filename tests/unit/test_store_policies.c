@@ -178,6 +178,10 @@ static void a_light_draft_keeps_the_words(void **state)
     assert_int_equal(json_integer_value(json_object_get(words, "count")), 2);
     ok(store_policy_draft_put(scene->store, light, revision, "x", "ann", &error));
     check_draft(scene, DICTIONARY("{\"text\":\"one\"},{\"text\":\"two\"}"));
+    publish(scene, "");
+    int64_t version;
+    cleanup_json json_t *active = store_policy_active_light(scene->store, &version, NULL);
+    assert_true(json_equal(active, light));
     json_object_set_new(words, "hash", json_string("0000"));
     fails(ERROR_INVALID,
           store_policy_draft_put(scene->store, light, revision + 1, "x", "ann", &error));
