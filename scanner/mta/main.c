@@ -190,9 +190,9 @@ static void close_program(struct program *program)
         smtp_server_free(mta->smtp_server);
     if (mta->delivery)
         delivery_free(mta->delivery);
+    intake_free(mta->intake); /* before those whom it asks */
     directory_client_free(mta->directory);
     scan_client_free(mta->scan_client);
-    intake_free(mta->intake);
     if (mta->queue)
         queue_close(mta->queue);
     config_ref_drop(mta->config);

@@ -3,9 +3,14 @@
 #include "intake_scene.h"
 
 #include "common/cleanup.h"
+#include "common/ipc.h"
+#include "scanner/mta/directory_client.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #define FILTER                                                                                     \
     "\"filters\":[{\"id\":\"pay\",\"name\":\"Payroll\",\"conditions\":[{\"field\":\"subject\","    \
@@ -465,6 +470,76 @@ static void a_virus_that_is_deleted_is_nothing_that_filters_act_upon(void **stat
     assert_fate(&id, 2, "delete", "malware.virus");
 }
 
+/* --- directory groups --- */
+
+#define LAB                                                                                        \
+    "\"groups\":[{\"id\":\"lab\",\"name\":\"Lab\",\"members\":[\"group:Chemists\"],"               \
+    "\"malware\":{\"inbound\":{\"virus\":{\"action\":\"deliver\"}}}}]"
+
+/* A directory process in which cy alone is a chemist; it answers `most` questions. */
+static void be_the_directory(int listener, int most)
+{
+    int64_t end = timestamp_monotonic_ms() + 10000;
+    int peer = -1, none;
+    while (most > 0 && timestamp_monotonic_ms() < end) {
+        turn(2);
+        if (peer < 0)
+            peer = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        cleanup_json json_t *frame = peer >= 0 ? ipc_packet_receive(peer, &none, NULL) : NULL;
+        const json_t *question = json_object_get(frame, "groups");
+        if (!question)
+            continue;
+        bool is_cy =
+            strcmp(json_string_value(json_object_get(question, "address")), "cy@example.test") == 0;
+        cleanup_json json_t *answer =
+            json_pack("{s:{s:O,s:s,s:[s]}}", "answer", "id", json_object_get(question, "id"),
+                      "status", "known", "groups", is_cy ? "Chemists" : "Poets");
+        assert_true(ipc_packet_send(peer, answer, -1, NULL));
+        most--;
+    }
+    assert_int_equal(most, 0);
+    turn(50);
+    close(peer);
+}
+
+static void directory_groups_are_asked_for_before_the_scan(void **state)
+{
+    char path[128];
+    (void)state;
+    configure_policies(LAB);
+    snprintf(path, sizeof(path), "%s/directory.sock", scene.folder);
+    cleanup_fd int listener = ipc_listen(path, SOCK_SEQPACKET, 0600, NULL);
+    assert_int_equal(fcntl(listener, F_SETFL, O_NONBLOCK), 0);
+    scene.mta.directory = directory_client_new(scene.mta.base, path);
+    struct message_id id = submit_to(people, 3);
+    assert_int_equal(scene.asked_count, 0);
+    be_the_directory(listener, 4); /* the sender and three recipients */
+    await_scan(1);
+    answer(VIRUS "}", -1);
+    await_answers(1);
+    struct queue_message *message = queue_find(scene.mta.queue, &id);
+    assert_int_equal(message->recipient_count, 1);
+    assert_string_equal(message->recipients[0].address, "cy@example.test");
+    directory_client_free(scene.mta.directory);
+    scene.mta.directory = NULL;
+}
+
+static void nobody_is_judged_while_the_directory_is_away(void **state)
+{
+    (void)state;
+    configure_policies(LAB);
+    scene.mta.directory = directory_client_new(scene.mta.base, "/nonexistent/directory.sock");
+    struct message_id id = submit_to(people, 3);
+    await_answers(1); /* after the client's 2 s of patience */
+    assert_memory_equal(scene.reply, "250 ", 4);
+    assert_int_equal(scene.scans, 0);
+    assert_int_equal(queue_find(scene.mta.queue, &id)->state, QUEUE_TO_BE_SCANNED);
+    turn(2500);
+    assert_int_equal(scene.scans, 0);
+    directory_client_free(scene.mta.directory);
+    scene.mta.directory = NULL;
+}
+
 /* --- from the queue --- */
 
 static void a_queued_message_is_divided_too(void **state)
@@ -529,6 +604,8 @@ int main(void)
         filters_test(a_failed_engine_leaves_the_malware_policy_alone_to_decide),
         filters_test(no_lie_of_an_engine_is_believed),
         filters_test(a_virus_that_is_deleted_is_nothing_that_filters_act_upon),
+        filters_test(directory_groups_are_asked_for_before_the_scan),
+        filters_test(nobody_is_judged_while_the_directory_is_away),
         filters_test(a_queued_message_is_divided_too),
         filters_test(some_go_on_while_others_stay_in_quarantine),
     };
