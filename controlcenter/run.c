@@ -7,6 +7,7 @@
 #include "controlcenter/fleet/fleet.h"
 #include "controlcenter/http/http.h"
 #include "controlcenter/http/template.h"
+#include "controlcenter/incidents/expunger.h"
 #include "controlcenter/mail/notifications.h"
 #include "controlcenter/pages/application.h"
 #include "controlcenter/store/store.h"
@@ -42,6 +43,7 @@ struct control_center {
     struct http_router *fleet_router;
     struct http_server *fleet_server;
     struct notifications *notifications;
+    struct expunger *expunger;
     char problem[641]; /* of the database, as it was logged last */
 };
 
@@ -162,12 +164,19 @@ static bool start_notifications(struct control_center *center, struct error *err
     return center->notifications != NULL;
 }
 
+static bool start_expunger(struct control_center *center, struct error *error)
+{
+    center->expunger = expunger_start(center->store, error);
+    return center->expunger != NULL;
+}
+
 static bool start_service(struct control_center *center, struct error *error)
 {
     stop_console(&center->console);
     return start_console(center, &page_guard, center->console_key, center->console_certificate,
                          error) &&
-           start_fleet_server(center, error) && start_notifications(center, error);
+           start_fleet_server(center, error) && start_notifications(center, error) &&
+           start_expunger(center, error);
 }
 
 /* Everything that needs the database before the first request. */
@@ -264,6 +273,7 @@ static bool open_center(struct control_center *center, struct error *error)
 /* Polls are let go first, or the fleet port would wait for them. */
 static void close_center(struct control_center *center)
 {
+    expunger_stop(center->expunger);
     notifications_stop(center->notifications);
     if (center->fleet)
         fleet_stop(center->fleet);
