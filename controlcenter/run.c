@@ -9,6 +9,7 @@
 #include "controlcenter/http/template.h"
 #include "controlcenter/incidents/expunger.h"
 #include "controlcenter/mail/notifications.h"
+#include "controlcenter/mail/outbox.h"
 #include "controlcenter/pages/application.h"
 #include "controlcenter/store/store.h"
 
@@ -43,6 +44,7 @@ struct control_center {
     struct http_router *fleet_router;
     struct http_server *fleet_server;
     struct notifications *notifications;
+    struct outbox *outbox;
     struct expunger *expunger;
     char problem[641]; /* of the database, as it was logged last */
 };
@@ -170,12 +172,19 @@ static bool start_expunger(struct control_center *center, struct error *error)
     return center->expunger != NULL;
 }
 
+static bool start_outbox(struct control_center *center, struct error *error)
+{
+    center->outbox = outbox_start(center->store, center->fleet, error);
+    return center->outbox != NULL;
+}
+
 static bool start_service(struct control_center *center, struct error *error)
 {
     stop_console(&center->console);
     return start_console(center, &page_guard, center->console_key, center->console_certificate,
                          error) &&
-           start_fleet_server(center, error) && start_notifications(center, error) &&
+           start_fleet_server(center, error) && start_outbox(center, error) &&
+           start_notifications(center, error) &&
            start_expunger(center, error);
 }
 
@@ -277,6 +286,7 @@ static void close_center(struct control_center *center)
     notifications_stop(center->notifications);
     if (center->fleet)
         fleet_stop(center->fleet);
+    outbox_stop(center->outbox);
     stop_console(&center->console);
     if (center->fleet_server)
         http_server_stop(center->fleet_server);

@@ -96,3 +96,15 @@ CREATE TRIGGER incident_gone AFTER DELETE ON incident
 CREATE TRIGGER incident_changed AFTER UPDATE ON incident
     REFERENCING OLD TABLE AS gone NEW TABLE AS added
     FOR EACH STATEMENT EXECUTE FUNCTION incident_count();
+
+-- The body of an incident that is gone may not be needed any more (0009).
+CREATE FUNCTION incident_release() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    INSERT INTO message_unused SELECT handover_id FROM gone ON CONFLICT DO NOTHING;
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER incident_released AFTER DELETE ON incident
+    REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION incident_release();

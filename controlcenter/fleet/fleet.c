@@ -14,6 +14,7 @@ const struct http_route fleet_routes[] = {
     {HTTP_POST, "/fleet/position", HTTP_PUBLIC, fleet_position},
     {HTTP_POST, "/fleet/events", HTTP_PUBLIC, fleet_events},
     {HTTP_POST, "/fleet/requests", HTTP_PUBLIC, fleet_requests},
+    {HTTP_POST, "/fleet/messages", HTTP_PUBLIC, fleet_messages},
     {HTTP_OTHER, NULL, HTTP_PUBLIC, NULL},
 };
 

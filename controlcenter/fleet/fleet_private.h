@@ -90,6 +90,7 @@ void fleet_poll(struct http_request *request, struct http_response *response);
 void fleet_position(struct http_request *request, struct http_response *response);
 void fleet_events(struct http_request *request, struct http_response *response);
 void fleet_requests(struct http_request *request, struct http_response *response);
+void fleet_messages(struct http_request *request, struct http_response *response);
 
 #define FLEET_TOKEN_SECRET_BYTES 32
 /* Takes a token apart; false where it has not the form of one. */

@@ -53,8 +53,8 @@ static struct agent *agent_new(const char *state, struct error *error)
 
 /* --- threads --- */
 
-static void *(*const bodies[AGENT_THREADS])(void *agent) = {poll_run, event_sender_run,
-                                                            requests_run, updates_run};
+static void *(*const bodies[AGENT_THREADS])(void *agent) = {
+    poll_run, event_sender_run, handover_run, requests_run, updates_run};
 
 static void end_threads(struct agent *agent, size_t count)
 {

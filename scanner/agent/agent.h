@@ -1,5 +1,6 @@
 /* The agent: the scanner's channel to the Control Center. One thread polls (status up,
- * configuration down), one carries audit events, one passes requests of the console on, one keeps
+ * configuration down), one carries audit events, one the messages
+ * that are handed over, one passes requests of the console on, one keeps
  * the signatures up to date. */
 #ifndef GATEHOUSE_SCANNER_AGENT_AGENT_H
 #define GATEHOUSE_SCANNER_AGENT_AGENT_H

@@ -12,7 +12,7 @@
 #include <pthread.h>
 #include <stdint.h>
 
-#define AGENT_THREADS 4
+#define AGENT_THREADS 5
 
 struct agent {
     char state[NODE_PATH_SIZE];
@@ -30,6 +30,7 @@ struct agent {
 /* The bodies of the threads; they return once the stop is requested. */
 void *poll_run(void *agent);
 void *event_sender_run(void *agent);
+void *handover_run(void *agent);
 void *requests_run(void *agent);
 void *updates_run(void *agent);
 
