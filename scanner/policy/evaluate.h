@@ -9,10 +9,47 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Compiled once at configuration load: literals and expressions of all filters are one Vectorscan
+/* What is said here is said beside the model (common/policy_model.h).
+ *
+ * Filters. One without conditions is met by every message. Disabled ones, those of the other
+ * direction and of other groups are passed over. "then":"stop" counts for the recipients for whom
+ * the filter was met.
+ *
+ * Texts. Case is that of Unicode's simple folding: "STRASSE" is not "straße", the Kelvin sign is
+ * "k". Bytes that are not UTF-8 are as "?". The body is every part with POLICY_NODE_BODY, attached
+ * text every other one that is an attachment or came out of one; "tags" takes text with tags where
+ * a part has one, of attachments too. From, To and Cc are read as lists of addresses, each of them
+ * a text; so is each header field of a name, each attachment's name, sender and recipient.
+ *
+ * Occurrences do not overlap. Of a condition's values (and of a dictionary's words) the one that
+ * begins first is found, then the longest; the search goes on behind it. An expression that matches
+ * nothing between two characters is found there, and the search goes on one character further.
+ * "equals", "begins", "ends", "exists", "address" and "group" are found once in a text. What does
+ * not stand a pattern's check is passed over, and the search goes on one character behind its
+ * beginning. Whole words begin and end at the ends of the text and where not both neighbours are
+ * letters, marks, numbers or "_"; characters of Han, Hiragana, Katakana, Thai, Lao, Khmer and
+ * Myanmar count as none, so that a word begins and ends anywhere among them.
+ *
+ * Attachments. Conditions ask attachments and what came out of them; with "every", and for count
+ * and size, attachments alone. An extension is what follows any dot of the file's name ("gz" and
+ * "tar.gz"), without dots and spaces at its end; names of lists are compared with the file's name
+ * with and without folders.
+ *
+ * Actions. The first of the strictest disposition decides. An incident in a folder that keeps
+ * copies is no disposition. All actions that are none fire, whatever the disposition is.
+ *
+ * Finds are those of conditions without "not", at most 20 of a condition; of an attachment the text
+ * is its name (its type where it has none), and offset and length are 0.
+ *
+ * Limits. An expression may take 500,000 steps from one place to the next find. A condition that
+ * only compares numbers or codes is not held up by the clock.
+ *
+ * Compiled once at configuration load: literals and expressions of all filters are one Vectorscan
  * database, dictionaries another structure, addresses are hashed. Expressions that Vectorscan
  * cannot do, and all counting and marking of finds, are PCRE2's, with match limits. Read-only
- * afterwards, so that processes share it after fork. Borrows the set. */
+ * afterwards but for scratch memory that a process has for itself after fork, so that processes
+ * share it, but threads of one do not. Borrows the set, which must not change. NULL with *error:
+ * ERROR_INVALID where something that a filter refers to is missing or an expression is wrong. */
 struct policy_program;
 struct policy_program *policy_compile(const struct policy_set *set, struct error *error);
 void policy_program_free(struct policy_program *program);
@@ -129,8 +166,9 @@ struct policy_result {
 
 /* Evaluates all filters in order for every recipient. Recipients for whom the same filters were met
  * share an outcome. `stop_us` (CLOCK_MONOTONIC, microseconds): conditions that would run later are
- * as those that ran into a limit. `with_trace` fills the trace (filters x recipients rows). NULL
- * only without memory. */
+ * as those that ran into a limit. `with_trace` fills the trace (filters x recipients rows, at
+ * most 1,000,000), for which every condition of a filter that applies is looked at. NULL only
+ * without memory. */
 struct policy_result *policy_evaluate(const struct policy_program *program,
                                       const struct policy_message *message, int64_t stop_us,
                                       bool with_trace);

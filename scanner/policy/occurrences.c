@@ -1,4 +1,3 @@
-#include "scanner/policy/clock.h"
 #include "scanner/policy/run.h"
 
 #include <stdlib.h>
@@ -115,7 +114,7 @@ static bool sweep(struct seeking *s)
             end = folded_text_place(&s->text->folded, end);
         }
         s->ended = !s->found(s->context, s->text, start, end, 1);
-        if (++finds % CHECK_CLOCK_EVERY == 0 && monotonic_us() >= s->run->stop_us)
+        if (++finds % CHECK_CLOCK_EVERY == 0 && run_is_late(s->run))
             return false;
     }
     return in_limits;

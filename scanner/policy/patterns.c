@@ -11,8 +11,8 @@
 enum {
     LITERALS_IN_ONE = 100000, /* of one database */
     EXPRESSIONS_IN_ONE = 2000,
-    FINDS_OF_BYTE = 50, /* so many on the average are too many */
-    FINDS_AT_LEAST = 1000000,
+    FINDS_OF_BYTE = 200, /* so many on the average are too many */
+    FINDS_AT_LEAST = 10000000,
     REFUSALS_MOST =
         20, /* by hs_compile_multi, of one database; then all its expressions are hidden */
 };

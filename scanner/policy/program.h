@@ -82,6 +82,14 @@ struct waking {
     uint32_t *filters;
 };
 
+/* A filter that waits for a number, so that it costs nothing but the comparison. */
+struct number_wait {
+    int64_t limit;
+    uint32_t filter;
+    enum policy_field field; /* POLICY_ATTACHMENT: the count of attachments and members */
+    bool above, negated;
+};
+
 struct policy_program {
     const struct policy_set *set;
     struct folding *folding;
@@ -96,15 +104,14 @@ struct policy_program {
     struct attachment_list **lists;
     size_t list_count;
     struct waking by_pattern, by_dictionary, by_key;
+    struct number_wait *number_waits;
+    size_t number_wait_count;
     uint64_t *always; /* bits: filters that are looked at whatever is found */
     unsigned literal_kinds, expression_kinds, word_kinds, address_kinds, group_kinds, all_kinds;
     bool has_extensions;
     struct policy_needs needs;
 };
 
-/* Whether the condition can only be met when one of its values, its dictionary or its header field
- * is found. */
-bool program_condition_wakes(const struct program_condition *condition);
 /* The kinds of texts of a condition; 0: none. */
 unsigned program_kinds(const struct policy_condition *condition);
 

@@ -26,7 +26,8 @@ struct text {
     size_t key_count, key_room;
     struct word_sum *sums; /* of the dictionaries with words in it */
     size_t sum_count;
-    bool unknown; /* it could not be scanned: it may have any pattern */
+    bool unknown;   /* it could not be scanned: it may have any pattern */
+    bool unweighed; /* not all words in it were found */
 };
 
 struct list_answer {
@@ -49,6 +50,7 @@ struct run {
     uint64_t *candidates; /* bits: filters worth a look */
     unsigned char *memo;  /* by condition: 1 + answer */
     struct list_answer *lists;
+    bool late; /* the clock was looked at, and there is no time left */
     char *problem;
 };
 
@@ -62,6 +64,10 @@ bool run_covers(const struct program_condition *condition, const struct text *te
 /* false without memory. */
 bool run_fold(const struct run *run, struct text *text);
 bool run_bit(const uint64_t *bits, size_t number);
+/* Looks at the clock. */
+bool run_is_late(struct run *run);
+/* Of a field that is a number; of POLICY_ATTACHMENT the attachments and members. */
+int64_t run_number(const struct run *run, enum policy_field field);
 
 /* A place where a condition is met; places in text->data. Returns false to end. */
 typedef bool run_occurrence(void *context, const struct text *text, size_t start, size_t end,

@@ -15,6 +15,12 @@ bool run_bit(const uint64_t *bits, size_t number)
     return bits[number / 64] >> number % 64 & 1;
 }
 
+bool run_is_late(struct run *run)
+{
+    run->late = run->late || monotonic_us() >= run->stop_us;
+    return run->late;
+}
+
 static bool set_bit(uint64_t *bits, size_t number)
 {
     uint64_t bit = UINT64_C(1) << number % 64;
@@ -270,6 +276,23 @@ static bool add_attachments(struct run *run)
     return true;
 }
 
+static void wake_by_numbers(struct run *run)
+{
+    const struct policy_program *program = run->program;
+    int64_t numbers[POLICY_FIELDS] = {0};
+    static const enum policy_field fields[] = {POLICY_MESSAGE_SIZE, POLICY_ATTACHMENT_SIZE,
+                                               POLICY_ATTACHMENT_COUNT, POLICY_RECIPIENT_COUNT,
+                                               POLICY_ATTACHMENT};
+    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
+        numbers[fields[i]] = run_number(run, fields[i]);
+    for (size_t i = 0; i < program->number_wait_count; i++) {
+        const struct number_wait *wait = &program->number_waits[i];
+        int64_t number = numbers[wait->field];
+        if ((wait->above ? number > wait->limit : number < wait->limit) != wait->negated)
+            set_bit(run->candidates, wait->filter);
+    }
+}
+
 static bool collect(struct run *run)
 {
     const struct policy_message *message = run->message;
@@ -343,7 +366,7 @@ static bool on_word(void *context, size_t dictionary, size_t word, size_t start,
     if (i == text->sum_count) {
         struct word_sum *sums = realloc(text->sums, (i + 1) * sizeof *sums);
         if (!sums) {
-            text->unknown = true;
+            text->unweighed = true;
             return false;
         }
         text->sums = sums;
@@ -364,16 +387,17 @@ static void look_at(struct run *run, struct text *text)
     bool words = text->kinds & program->word_kinds;
     if (!patterns && !words)
         return;
-    text->unknown = monotonic_us() >= run->stop_us || !run_fold(run, text);
-    if (!text->unknown && patterns)
-        text->unknown = !patterns_scan(program->patterns, text->data, text->length, &text->folded,
-                                       expressions, on_pattern, &looking) ||
-                        text->unknown;
-    if (!text->unknown && words)
-        text->unknown = !words_find(program->words, text->data, &text->folded, run->stop_us,
-                                    on_word, &looking) ||
-                        text->unknown;
-    run->unknown |= text->unknown;
+    if (run_is_late(run) || !run_fold(run, text)) {
+        text->unknown = text->unweighed = true;
+    } else {
+        if (patterns && !patterns_scan(program->patterns, text->data, text->length, &text->folded,
+                                       expressions, on_pattern, &looking))
+            text->unknown = true;
+        if (words &&
+            !words_find(program->words, text->data, &text->folded, run->stop_us, on_word, &looking))
+            text->unweighed = true;
+    }
+    run->unknown |= text->unknown || text->unweighed;
     if (text->pattern_count > 1)
         qsort(text->patterns, text->pattern_count, sizeof *text->patterns, compare_numbers);
     if (text->pattern_count == 0 && text->sum_count == 0) { /* probably not looked at again */
@@ -399,6 +423,7 @@ bool run_start(struct run *run)
     memcpy(run->candidates, program->always, words * sizeof(uint64_t));
     if (!collect(run))
         return false;
+    wake_by_numbers(run);
     for (size_t i = 0; i < run->text_count; i++)
         look_at(run, &run->texts[i]);
     if (run->unknown)

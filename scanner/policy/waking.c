@@ -15,9 +15,20 @@ struct waits {
     size_t count, room;
 };
 
-bool program_condition_wakes(const struct program_condition *condition)
+static bool is_number(const struct program_condition *condition)
 {
     const struct policy_condition *source = condition->source;
+    return source->operation == POLICY_ABOVE || source->operation == POLICY_BELOW ||
+           (source->field == POLICY_ATTACHMENT && !source->negated);
+}
+
+/* Whether the condition can only be met when one of its values, its dictionary or its header field
+ * is found, or a number is as it must be. */
+static bool wakes_filter(const struct program_condition *condition)
+{
+    const struct policy_condition *source = condition->source;
+    if (is_number(condition))
+        return true;
     if (source->negated)
         return false;
     switch (source->operation) {
@@ -54,9 +65,32 @@ static bool add_wait(struct waits *waits, uint32_t id, uint32_t filter)
     return true;
 }
 
-static bool wait_for(struct waits waits[WAITS], const struct program_condition *condition,
-                     uint32_t filter)
+static bool wait_for_number(struct policy_program *program,
+                            const struct program_condition *condition, uint32_t filter)
 {
+    size_t count = program->number_wait_count;
+    if ((count & (count - 1)) == 0) { /* there is room for the next power of two */
+        struct number_wait *more =
+            realloc(program->number_waits, (count ? count * 2 : 1) * sizeof *more);
+        if (!more)
+            return false;
+        program->number_waits = more;
+    }
+    bool attachment = condition->source->field == POLICY_ATTACHMENT;
+    program->number_waits[program->number_wait_count++] =
+        (struct number_wait){.limit = attachment ? 0 : condition->least,
+                             .filter = filter,
+                             .field = condition->source->field,
+                             .above = attachment || condition->source->operation == POLICY_ABOVE,
+                             .negated = condition->source->negated};
+    return true;
+}
+
+static bool wait_for(struct policy_program *program, struct waits waits[WAITS],
+                     const struct program_condition *condition, uint32_t filter)
+{
+    if (is_number(condition) && condition->source->operation != POLICY_EXTENSION)
+        return wait_for_number(program, condition, filter);
     switch (condition->source->operation) {
     case POLICY_IN_DICTIONARY:
         return add_wait(&waits[WAIT_DICTIONARY], condition->dictionary, filter);
@@ -79,6 +113,8 @@ static size_t seldomness(const struct policy_program *program,
                          const struct program_condition *condition)
 {
     size_t shortest = 64;
+    if (is_number(condition) && condition->source->operation != POLICY_EXTENSION)
+        return 1;
     switch (condition->source->operation) {
     case POLICY_ADDRESS:
     case POLICY_IN_GROUP:
@@ -91,7 +127,7 @@ static size_t seldomness(const struct policy_program *program,
     case POLICY_IN_DICTIONARY:
         return 2;
     case POLICY_EXISTS:
-        return 1;
+        return 2;
     default:
         break;
     }
@@ -104,15 +140,15 @@ static size_t seldomness(const struct policy_program *program,
 }
 
 /* false without memory; *waits_at_all where the filter need not be looked at otherwise. */
-static bool add_filter(const struct policy_program *program, uint32_t number,
-                       struct waits waits[WAITS], bool *waits_at_all)
+static bool add_filter(struct policy_program *program, uint32_t number, struct waits waits[WAITS],
+                       bool *waits_at_all)
 {
     const struct program_filter *filter = &program->filters[number];
     size_t count = filter->source->condition_count, best = 0, best_seldomness = 0;
     *waits_at_all = false;
     for (size_t i = 0; i < count; i++) {
         const struct program_condition *condition = &filter->conditions[i];
-        bool wakes = program_condition_wakes(condition);
+        bool wakes = wakes_filter(condition);
         if (filter->source->any && !wakes)
             return true;
         size_t seldom = wakes ? seldomness(program, condition) : 0;
@@ -125,9 +161,9 @@ static bool add_filter(const struct policy_program *program, uint32_t number,
         return true;
     *waits_at_all = true;
     if (!filter->source->any)
-        return wait_for(waits, &filter->conditions[best], number);
+        return wait_for(program, waits, &filter->conditions[best], number);
     for (size_t i = 0; i < count; i++)
-        if (!wait_for(waits, &filter->conditions[i], number))
+        if (!wait_for(program, waits, &filter->conditions[i], number))
             return false;
     return true;
 }
@@ -178,5 +214,6 @@ void waking_free(struct policy_program *program)
         free(wakings[i]->starts);
         free(wakings[i]->filters);
     }
+    free(program->number_waits);
     free(program->always);
 }

@@ -1,5 +1,7 @@
 /* What the content filters cost, by their number and by the words of a dictionary: compiling them,
- * the memory of it, and messages a second of one process. */
+ * the memory of it, and messages a second of one process.
+ *
+ * usage: policy-bench [FILTERS WORDS] */
 #include "common/buffer.h"
 #include "scanner/policy/clock.h"
 #include "scanner/policy/evaluate.h"
@@ -240,7 +242,7 @@ static void measure(uint32_t filters, uint32_t words)
     fflush(stdout);
 }
 
-int main(void)
+int main(int count, char **arguments)
 {
     static const struct {
         uint32_t filters, words;
@@ -249,6 +251,10 @@ int main(void)
     printf("| filters | words | messages | processor, 1 message | compiling | memory |\n");
     printf("| --- | --- | --- | --- | --- | --- |\n");
     fflush(stdout);
+    if (count == 3) {
+        measure((uint32_t)atoi(arguments[1]), (uint32_t)atoi(arguments[2]));
+        return 0;
+    }
     for (size_t i = 0; i < sizeof runs / sizeof runs[0]; i++) {
         int status = 0;
         pid_t child = fork();
