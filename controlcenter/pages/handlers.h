@@ -85,6 +85,31 @@ void page_policy_filter_new(struct http_request *request, struct http_response *
 void page_policy_filter_form(struct http_request *request, struct http_response *response);
 void page_policy_filter(struct http_request *request, struct http_response *response);
 
+/* policy_review.c, policy_history.c, policy_import.c */
+void page_policy_review(struct http_request *request, struct http_response *response);
+void page_policy_publish(struct http_request *request, struct http_response *response);
+void page_policy_discard_form(struct http_request *request, struct http_response *response);
+void page_policy_discard(struct http_request *request, struct http_response *response);
+void page_policy_history(struct http_request *request, struct http_response *response);
+void page_policy_version(struct http_request *request, struct http_response *response);
+void page_policy_compare(struct http_request *request, struct http_response *response);
+void page_policy_revert(struct http_request *request, struct http_response *response);
+void page_policy_export(struct http_request *request, struct http_response *response);
+void page_policy_version_export(struct http_request *request, struct http_response *response);
+void page_policy_import_form(struct http_request *request, struct http_response *response);
+void page_policy_import(struct http_request *request, struct http_response *response);
+
+/* policy_groups.c, policy_group_edit.c */
+void page_policy_groups(struct http_request *request, struct http_response *response);
+void page_policy_group_move(struct http_request *request, struct http_response *response);
+void page_policy_group_copy(struct http_request *request, struct http_response *response);
+void page_policy_group_remove_form(struct http_request *request, struct http_response *response);
+void page_policy_group_remove(struct http_request *request, struct http_response *response);
+void page_policy_group_new_form(struct http_request *request, struct http_response *response);
+void page_policy_group_new(struct http_request *request, struct http_response *response);
+void page_policy_group_form(struct http_request *request, struct http_response *response);
+void page_policy_group(struct http_request *request, struct http_response *response);
+
 /* domains.c, domain_edit.c */
 void page_domains(struct http_request *request, struct http_response *response);
 void page_domain_new_form(struct http_request *request, struct http_response *response);

@@ -22,6 +22,7 @@ static const struct {
     {"policy_filters", "policies"},
     {"policy_groups", "policies"},
     {"policy_history", "policies"},
+    {"policy_review", "policies"},
     {"domains", "protocols"},
     {"aliases", "protocols"},
     {"masquerades", "protocols"},

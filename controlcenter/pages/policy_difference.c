@@ -102,7 +102,7 @@ static void compare_order(struct comparison *comparison, const json_t *list, con
         if (unmoved[i])
             continue;
         const json_t *behind = indices[i] > 0 ? json_array_get(list, indices[i] - 1) : NULL;
-        json_t *row = add_row(comparison, json_array_get(list, indices[i]), "moved");
+        json_t *row = add_row(comparison, json_array_get(list, indices[i]), "is_moved");
         if (row && behind)
             page_put_text(comparison->page, row, "behind", policy_text_of(behind, "name"));
     }
@@ -125,14 +125,14 @@ static void compare_section(struct comparison *comparison)
     {
         const json_t *was = json_object_get(old, policy_text_of(object, "id"));
         if (!was)
-            put_fields(comparison, add_row(comparison, object, "added"), NULL, object);
+            put_fields(comparison, add_row(comparison, object, "is_added"), NULL, object);
         else if (!json_equal(was, object))
-            put_fields(comparison, add_row(comparison, object, "changed"), was, object);
+            put_fields(comparison, add_row(comparison, object, "is_changed"), was, object);
     }
     json_array_foreach(old_list, i, object)
     {
         if (!json_object_get(new, policy_text_of(object, "id")))
-            put_fields(comparison, add_row(comparison, object, "removed"), object, NULL);
+            put_fields(comparison, add_row(comparison, object, "is_removed"), object, NULL);
     }
     compare_order(comparison, list, old);
 }

@@ -9,8 +9,8 @@
 /* Objects that were added, removed, changed or moved in their list; each counts once. Either may be
  * NULL: a document without anything. */
 size_t policy_difference_count(const json_t *before, const json_t *after);
-/* Puts page.data.differences, [{section:{filters},name,added|removed|changed|moved, behind,
- * fields:[{field:{name},removed:[{line}],added:[{line}]}]}], and has_differences. */
+/* Puts page.data.differences, [{section:{filters},name,is_added|is_removed|is_changed|is_moved,
+ * behind, fields:[{field:{name},removed:[{line}],added:[{line}]}]}], and has_differences. */
 void policy_difference_put(struct page *page, const json_t *before, const json_t *after);
 
 #endif

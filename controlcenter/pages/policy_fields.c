@@ -13,12 +13,11 @@
 
 /* As templates/policies/field_name.html names them. */
 static const char *const known_fields[] = {
-    "name",        "enabled",    "directions",  "groups",         "match",
-    "conditions",  "actions",    "then",        "members",        "malware",
-    "names",       "extensions", "media_types", "types",          "words",
-    "whole_words", "match_case", "expression",  "check",          "text",
-    "html",        "place",      "quarantine",  "retention_days", "quota_megabytes",
-    "subject",     "language",   NULL};
+    "name",        "enabled",  "directions", "groups",      "match",          "conditions",
+    "actions",     "then",     "members",    "malware",     "names",          "extensions",
+    "media_types", "types",    "words",      "whole_words", "match_case",     "expression",
+    "check",       "html",     "place",      "quarantine",  "retention_days", "quota_megabytes",
+    "subject",     "language", NULL};
 
 static json_t *lines_of(struct page *page, json_t *fields, const char *name)
 {
@@ -258,7 +257,9 @@ static void put_field(struct page *page, json_t *rows, const char *name, const j
     if (json_equal(before, after) || json_array_size(before) + json_array_size(after) == 0)
         return;
     json_t *row = page_add_object(page, rows);
-    page_put_word(page, row, "field", name, known_fields);
+    bool is_text = strcmp(name, "text") == 0; /* which every word has as a member */
+    page_put(page, row, "is_text", json_boolean(is_text));
+    page_put_word(page, row, "field", is_text ? "" : name, known_fields);
     size_t removed = put_lines(page, row, "removed", before, after);
     size_t added = put_lines(page, row, "added", after, before);
     if (removed)
