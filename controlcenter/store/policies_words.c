@@ -26,6 +26,57 @@ static void hash_text(const char *text, char hash[HASH_SIZE])
     sodium_bin2hex(hash, HASH_SIZE, bytes, sizeof(bytes));
 }
 
+/* --- as text --- */
+
+/* Neither quotes nor what stands for itself only with a backslash. */
+static bool is_plain(const char *text)
+{
+    for (; *text; text++)
+        if ((unsigned char)*text < ' ' || *text == '"' || *text == '\\')
+            return false;
+    return true;
+}
+
+static bool add_any(struct buffer *buffer, const json_t *value, struct error *error)
+{
+    cleanup_free char *text = store_json_text(value, error);
+    return text && (buffer_add_text(buffer, text) || store_out_of_memory(error));
+}
+
+static bool add_word(struct buffer *buffer, const json_t *word, struct error *error)
+{
+    const char *text = json_string_value(json_object_get(word, "text"));
+    const json_t *weight = json_object_get(word, "weight");
+    if (!text || !is_plain(text) || (weight && !json_is_integer(weight)) ||
+        json_object_size(word) != (weight ? 2u : 1u))
+        return add_any(buffer, word, error);
+    bool added = buffer_add(buffer, "{\"text\":\"", 9) && buffer_add_text(buffer, text);
+    added = added && (weight ? buffer_add_format(buffer, "\",\"weight\":%lld}",
+                                                 (long long)json_integer_value(weight))
+                             : buffer_add(buffer, "\"}", 2));
+    return added || store_out_of_memory(error);
+}
+
+/* What json_dumps makes of it, in a tenth of the time. Caller frees. */
+static char *words_text(const json_t *words, struct error *error)
+{
+    size_t index;
+    const json_t *word;
+    bool ok = true;
+    struct buffer buffer = BUFFER_INIT;
+    buffer_add_text(&buffer, "[");
+    json_array_foreach((json_t *)words, index, word)
+    {
+        ok = ok && (index == 0 || buffer_add(&buffer, ",", 1)) && add_word(&buffer, word, error);
+    }
+    buffer_add_text(&buffer, "]");
+    char *text = ok ? buffer_take(&buffer) : NULL;
+    if (ok && !text)
+        store_out_of_memory(error);
+    buffer_free(&buffer);
+    return text;
+}
+
 /* --- putting away --- */
 
 /* *count is -1 where there are no such words. */
@@ -46,7 +97,7 @@ static bool store_words(PGconn *connection, const json_t *words, char hash[HASH_
 {
     struct store_parameters parameters = {0};
     int64_t count;
-    cleanup_free char *text = store_json_text(words, error);
+    cleanup_free char *text = words_text(words, error);
     if (!text)
         return false;
     hash_text(text, hash);

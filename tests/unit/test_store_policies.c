@@ -151,6 +151,16 @@ static void words_stand_once_and_go_with_the_last_document(void **state)
     check_draft(scene, DICTIONARY("{\"text\":\"one\"}"));
 }
 
+static void words_come_back_as_they_were(void **state)
+{
+    struct scene *scene = *state;
+    static const char words[] =
+        DICTIONARY("{\"text\":\"a \\\"b\\\" \\\\ \\n\"},{\"text\":\"\xe3\x81\x82\",\"weight\":7},"
+                   "{\"weight\":1,\"text\":\"c\",\"note\":{\"x\":[]}},3,[],{}");
+    put(scene, words);
+    check_draft(scene, words);
+}
+
 static void what_is_too_large_is_refused(void **state)
 {
     struct scene *scene = *state;
@@ -229,6 +239,7 @@ int main(void)
         scene_test(a_discarded_draft_is_what_is_in_force),
         scene_test(versions_tell_who_and_what),
         scene_test(words_stand_once_and_go_with_the_last_document),
+        scene_test(words_come_back_as_they_were),
         scene_test(what_is_too_large_is_refused),
         scene_test(a_light_draft_keeps_the_words),
         scene_test(a_draft_with_a_million_words_is_saved_soon),
