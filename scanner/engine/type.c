@@ -110,6 +110,24 @@ static bool is_html(const char *data, size_t length)
     return false;
 }
 
+static bool is_control(unsigned char c)
+{
+    return c < ' ' && c != '\n' && c != '\r' && c != '\t' && c != '\f' && c != 0x1b;
+}
+
+/* The database takes each file that begins with 0x8c for a program of DOS, and so text in Shift_JIS
+ * with one of 188 kanji at its beginning. Programs have bytes that no text has. */
+static bool is_japanese_text(const char *data, size_t length, const char *type)
+{
+    size_t look = length < TEXT_LOOK ? length : TEXT_LOOK;
+    if (!type || strcmp(type, "application/x-dosexec") != 0 || data[0] != '\x8c')
+        return false;
+    for (size_t i = 0; i < look; i++)
+        if (is_control((unsigned char)data[i]))
+            return false;
+    return true;
+}
+
 /* Text that needs no closer look: nothing in it but characters of one of the usual charsets. What
  * begins like a script, a markup or a mail is left to the database. */
 static bool is_plain_text(const char *data, size_t length)
@@ -119,7 +137,7 @@ static bool is_plain_text(const char *data, size_t length)
         return false;
     for (size_t i = 0; i < look; i++) {
         unsigned char c = (unsigned char)data[i];
-        if (c < ' ' && c != '\n' && c != '\r' && c != '\t' && c != '\f' && c != 0x1b)
+        if (is_control(c))
             return false;
         if (c >= 0x80 || c == 0x7f)
             return g_utf8_validate(data, (gssize)look, NULL);
@@ -141,5 +159,7 @@ const char *type_of(const void *data, size_t length)
     if (type)
         return g_intern_string(type);
     type = magic ? magic_buffer(magic, data, length) : NULL;
+    if (is_japanese_text(data, length, type))
+        type = "text/plain";
     return g_intern_string(type && *type ? type : "application/octet-stream");
 }

@@ -344,6 +344,7 @@ static void types_are_told_by_content(void **state)
         {"{\\rtf1 x}", "text/rtf"},
         {"#!/bin/sh\necho\n", "text/x-shellscript"},
         {"GIF89a", "image/gif"},
+        {"\x8c\x5f\x96\xf1\x8f\x91", "text/plain"},
     };
     (void)state;
     for (size_t i = 0; i < G_N_ELEMENTS(cases); i++)
