@@ -3,6 +3,7 @@
 #include "common/buffer.h"
 #include "common/cleanup.h"
 #include "controlcenter/incidents/compose.h"
+#include "controlcenter/store/messages.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -65,9 +66,23 @@ static void address_to(struct work *work, struct store_outbox_new *mail, const c
 
 /* --- steps --- */
 
+/* The fields that the filters put before the message, had it not been held. */
+static bool add_filters_header(struct work *work, struct store_outbox_new *mail,
+                               struct error *error)
+{
+    struct buffer *header = &work->texts[work->mail_count - 1];
+    cleanup_json json_t *info = store_message_info(work->store, work->incident->handover_id, error);
+    const char *text = json_string_value(json_object_get(info, "header"));
+    if (!info || !text || !*text)
+        return info != NULL;
+    if (!buffer_add_text(header, text))
+        return out_of_memory(error);
+    mail->header = header->data;
+    return true;
+}
+
 static bool deliver(struct work *work, const struct incident_step *step, struct error *error)
 {
-    (void)error;
     struct store_outbox_new *mail = add_mail(work);
     mail->sender = work->incident->sender;
     mail->recipients = work->recipients;
@@ -77,7 +92,7 @@ static bool deliver(struct work *work, const struct incident_step *step, struct 
     say(work, "delivered");
     if (mail->route)
         buffer_add_format(&work->done, " by %s", mail->route);
-    return true;
+    return add_filters_header(work, mail, error);
 }
 
 static bool bounce(struct work *work, const struct incident_step *step, struct error *error)
