@@ -15,9 +15,9 @@ static int usage(FILE *out, int status)
         "Scans messages for the mta of the scanner whose state is in DIR.\n"
         "--show FILE prints what the engine sees in one message (RFC 5322) as JSON: the result\n"
         "that the mta would get, the tree of its parts and of the members of archives with their\n"
-        "true types, the limit that was hit, and the text and addresses of each part. It is read\n"
-        "in the sandbox and under the limits of a worker; the configuration and the custom\n"
-        "signatures are those of DIR, or the defaults.\n"
+        "true types, the limit that was hit, the language, and the text and addresses of each\n"
+        "part. It is read in the sandbox and under the limits of a worker; the configuration and\n"
+        "the custom signatures are those of DIR, or the defaults.\n"
         "Environment: GATEHOUSE_SIGNATURES (folder of libclamav databases, default\n"
         "/var/lib/clamav), GATEHOUSE_ENGINE_MEMORY (MiB for each worker, default 2048),\n"
         "GATEHOUSE_LOG (error, warning, info, debug).\n",

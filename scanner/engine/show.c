@@ -9,6 +9,7 @@
 #include "scanner/engine/scan.h"
 #include "scanner/engine/scratch.h"
 #include "scanner/engine/text.h"
+#include "scanner/engine/view.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -110,6 +111,18 @@ static json_t *describe_nodes(const struct tree *tree, int seconds, bool *cut)
     return array;
 }
 
+static const char *language_of_message(const struct tree *tree, int64_t stop_us)
+{
+    static const struct envelope nobody = {0};
+    const struct view_order order = {
+        .tree = tree, .envelope = &nobody, .needs = {.language = true}, .stop_us = stop_us};
+    struct view view;
+    view_build(&order, &view);
+    const char *language = view.message.language;
+    view_free(&view);
+    return language;
+}
+
 static json_t *describe_message(struct show *show)
 {
     char limit[TREE_PATH_SIZE + 200];
@@ -126,8 +139,10 @@ static json_t *describe_message(struct show *show)
     if (!tree)
         return NULL;
     json_t *nodes = describe_nodes(tree, seconds, &cut);
-    return json_pack("{s:s,s:b,s:o}", "limit", tree_limit_text(tree, limit, sizeof(limit)),
-                     "text_cut", cut, "nodes", nodes);
+    int64_t stop_us = text_default_limits((int64_t)seconds * 1000000 / 6).stop_us;
+    return json_pack("{s:s,s:s,s:b,s:o}", "limit", tree_limit_text(tree, limit, sizeof(limit)),
+                     "language", language_of_message(tree, stop_us), "text_cut", cut, "nodes",
+                     nodes);
 }
 
 /* --- the reader --- */

@@ -581,6 +581,8 @@ static void the_engine_shows_a_message_read_in_the_sandbox(void **state)
         if (!content || strcmp(content, samples[i].text) != 0)
             fail_msg("%s shows %s", samples[i].name, content ? content : "nothing");
         assert_non_null(json_object_get(json_object_get(shown, "result"), "verdict"));
+        /* Three words tell nothing. */
+        assert_string_equal(json_string_value(json_object_get(shown, "language")), "unknown");
         json_decref(shown);
         g_free(mail.data);
     }
