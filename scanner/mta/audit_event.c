@@ -121,7 +121,9 @@ static void add_transaction(struct buffer *out, const char *type, const struct m
     char ip[IP_TEXT_SIZE];
     begin(out, type, id);
     add_text_member(out, "direction", direction_names[transaction->direction]);
-    if (transaction->direction != QUEUE_INTERNAL) {
+    bool from_peer =
+        transaction->direction != QUEUE_INTERNAL && strcmp(transaction->protocol, "internal") != 0;
+    if (from_peer) {
         add_text_member(out, "peer_ip", ip_text(&transaction->peer, ip));
         add_number_member(out, "peer_port", transaction->peer_port);
     }

@@ -159,10 +159,7 @@ static void write_incident(const struct intake_plan *plan, const struct intake_m
                            const struct intake_further *further, struct buffer *events)
 {
     char id[MESSAGE_ID_TEXT_SIZE];
-    size_t at = 0;
-    while (at + 1 < plan->outcomes->unit_count && !further->of_units[at])
-        at++;
-    const struct intake_unit *unit = &plan->outcomes->units[at];
+    const struct intake_unit *unit = intake_further_unit(plan, further);
     const struct intake_action *action = further->action;
     cleanup_json json_t *event = json_pack(
         "{s:s,s:s,s:b,s:O,s:o,s:s}", "folder", action->folder, "folder_name", action->folder_name,
@@ -322,24 +319,6 @@ static void write_split(const struct intake_plan *plan, const struct intake_mess
     }
 }
 
-static const char *filter_name(const struct intake_plan *plan, const struct intake_further *further)
-{
-    const char *id = further->action->filter;
-    for (size_t i = 0; id && i < plan->outcomes->unit_count; i++) {
-        const struct intake_outcome *outcome = plan->outcomes->units[i].outcome;
-        const json_t *filter;
-        size_t index;
-        if (!further->of_units[i])
-            continue;
-        json_array_foreach((json_t *)outcome->filters, index, filter)
-        {
-            if (strcmp(json_string_value(json_object_get(filter, "id")), id) == 0)
-                return json_string_value(json_object_get(filter, "name"));
-        }
-    }
-    return id ? id : "";
-}
-
 static void write_copy(const struct intake_plan *plan, const struct intake_message *message,
                        struct intake_further *further)
 {
@@ -351,7 +330,9 @@ static void write_copy(const struct intake_plan *plan, const struct intake_messa
     char detail[DETAIL_SIZE], policy[POLICY_NAME_SIZE], id[MESSAGE_ID_TEXT_SIZE];
     const uint32_t first = 0;
     const struct intake_action *action = further->action;
-    snprintf(policy, sizeof(policy), "filter: %s", filter_name(plan, further));
+    const struct intake_outcome *outcome = intake_further_unit(plan, further)->outcome;
+    snprintf(policy, sizeof(policy), "filter: %s",
+             intake_outcome_filter_name(outcome, action->filter));
     snprintf(detail, sizeof(detail), "%s, of message %s", names[action->kind],
              message_id_text(&message->id, id));
     audit_action(&further->draft.events, &further->draft.id, "deliver", policy, &first, 1, detail);

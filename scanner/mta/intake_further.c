@@ -139,19 +139,10 @@ static void add_archive_fields(const struct intake_plan *plan, const struct inta
     }
 }
 
-static const struct intake_unit *first_unit(const struct intake_plan *plan,
-                                            const struct intake_further *further)
-{
-    size_t at = 0;
-    while (at + 1 < plan->outcomes->unit_count && !further->of_units[at])
-        at++;
-    return &plan->outcomes->units[at];
-}
-
 static bool write_copy(const struct intake_plan *plan, const struct intake_message *message,
                        struct intake_further *further, struct error *error)
 {
-    const struct intake_unit *unit = first_unit(plan, further);
+    const struct intake_unit *unit = intake_further_unit(plan, further);
     struct buffer fields = BUFFER_INIT;
     if (further->action->kind == POLICY_ACTION_FORWARD)
         return intake_forward_write(plan, message, unit, further, error);
@@ -233,9 +224,8 @@ static char *incident_info(const struct intake_plan *plan, const struct intake_m
         "folder", action->folder, "folder_name", action->folder_name, "quarantine",
         (int)action->quarantine, "message", message_id_text(&message->id, id), "filters",
         unit->outcome->filters, "finds",
-        with_finds && plan->answer->finds ? json_incref((json_t *)plan->answer->finds)
-                                          : json_array(),
-        "sender", message->sender, "recipients", addresses(message, unit), "subject",
+        with_finds ? intake_plan_finds(plan, unit->outcome) : json_array(), "sender",
+        message->sender, "recipients", addresses(message, unit), "subject",
         intake_plan_text(plan, "subject"), "from", intake_plan_text(plan, "from"), "direction",
         direction_name(message->direction), "host", message->config->config->host_name,
         "received_at", timestamp_text(message->received_at, at), "verdict",

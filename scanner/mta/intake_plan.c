@@ -189,6 +189,49 @@ struct intake_further *intake_plan_add(struct intake_plan *plan,
     return further;
 }
 
+const struct intake_unit *intake_further_unit(const struct intake_plan *plan,
+                                              const struct intake_further *further)
+{
+    size_t at = 0;
+    while (at + 1 < plan->outcomes->unit_count && !further->of_units[at])
+        at++;
+    return &plan->outcomes->units[at];
+}
+
+static const json_t *find_filter(const struct intake_outcome *outcome, const char *id)
+{
+    const json_t *filter;
+    size_t index;
+    json_array_foreach((json_t *)outcome->filters, index, filter)
+    {
+        if (strcmp(json_string_value(json_object_get(filter, "id")), id) == 0)
+            return filter;
+    }
+    return NULL;
+}
+
+const char *intake_outcome_filter_name(const struct intake_outcome *outcome, const char *id)
+{
+    const json_t *filter = id ? find_filter(outcome, id) : NULL;
+    if (filter)
+        return json_string_value(json_object_get(filter, "name"));
+    return outcome->name ? outcome->name : "";
+}
+
+json_t *intake_plan_finds(const struct intake_plan *plan, const struct intake_outcome *outcome)
+{
+    const json_t *find;
+    size_t index;
+    json_t *list = json_array();
+    json_array_foreach((json_t *)plan->answer->finds, index, find)
+    {
+        const char *id = json_string_value(json_object_get(find, "filter"));
+        if (id && find_filter(outcome, id))
+            json_array_append(list, (json_t *)find);
+    }
+    return list;
+}
+
 const struct intake_body *intake_plan_body(const struct intake_plan *plan,
                                            const struct intake_unit *unit)
 {

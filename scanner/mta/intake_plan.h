@@ -72,6 +72,9 @@ struct intake_plan *intake_plan_new(const struct intake_message *message,
                                     const struct scan_answer *answer, struct error *error);
 void intake_plan_free(struct intake_plan *plan);
 
+/* The first unit that the message is for. */
+const struct intake_unit *intake_further_unit(const struct intake_plan *plan,
+                                              const struct intake_further *further);
 /* The body that the unit's recipients get. */
 const struct intake_body *intake_plan_body(const struct intake_plan *plan,
                                            const struct intake_unit *unit);
@@ -98,7 +101,13 @@ void intake_plan_add_reports(struct intake_plan *plan, const struct intake_messa
 bool intake_forward_write(const struct intake_plan *plan, const struct intake_message *message,
                           const struct intake_unit *unit, struct intake_further *further,
                           struct error *error);
-/* The subject that the engine found, or "". */
+/* The name of the filter with that id among those that were met; NULL, or an id that is not there:
+ * that of the one that decided. */
+const char *intake_outcome_filter_name(const struct intake_outcome *outcome, const char *id);
+/* What was found by the filters that were met for the outcome's recipients, and not by those for
+ * others: a new array. */
+json_t *intake_plan_finds(const struct intake_plan *plan, const struct intake_outcome *outcome);
+/* A text of the engine's result, such as the subject, or "". */
 const char *intake_plan_text(const struct intake_plan *plan, const char *member);
 
 /* Appends the events of the message (all but `received`) and of those that go on by themselves to
