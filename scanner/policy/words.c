@@ -32,7 +32,8 @@ struct words {
     struct bucket *buckets;
     size_t bucket_mask;
     bool has_short[KEY_BYTES]; /* whether there are words of so many bytes */
-    bool anywhere;             /* a dictionary's words may begin within a word of the text */
+    bool ascii_in_word[128];
+    bool anywhere; /* a dictionary's words may begin within a word of the text */
 };
 
 struct draft {
@@ -194,6 +195,8 @@ struct words *words_new(const struct policy_dictionary *const *dictionaries, siz
     *words =
         (struct words){.folding = folding, .dictionaries = dictionaries, .dictionary_count = count};
     size_t total = 0, drafted, bytes = 0;
+    for (uint32_t c = 0; c < 128; c++)
+        words->ascii_in_word[c] = folding_in_word(folding, c);
     for (size_t i = 0; i < count; i++) {
         total += dictionaries[i]->word_count;
         words->anywhere |= !dictionaries[i]->whole_words;
@@ -314,6 +317,16 @@ static bool report(const struct search *search, uint32_t word, size_t start, boo
     return true;
 }
 
+static inline bool is_in_word(const struct words *words, const struct folded_text *folded,
+                              size_t at, size_t *bytes)
+{
+    unsigned char byte = (unsigned char)folded->data[at];
+    if (byte < 0x80)
+        return words->ascii_in_word[byte];
+    uint32_t character = utf8_decode(folded->data + at, folded->length - at, bytes);
+    return folding_in_word(words->folding, character);
+}
+
 bool words_find(const struct words *words, const char *text, const struct folded_text *folded,
                 int64_t stop_us, words_found *found, void *context)
 {
@@ -328,9 +341,8 @@ bool words_find(const struct words *words, const char *text, const struct folded
     bool in_time = true, within = false; /* the character before is one of a word */
     size_t next_check = CHECK_CLOCK_EVERY;
     for (size_t at = 0; at < folded->length;) {
-        size_t bytes;
-        uint32_t character = utf8_decode(folded->data + at, folded->length - at, &bytes);
-        bool in_word = folding_in_word(words->folding, character);
+        size_t bytes = 1;
+        bool in_word = is_in_word(words, folded, at, &bytes);
         bool begins_word = !(within && in_word);
         within = in_word;
         if (begins_word || words->anywhere) {
