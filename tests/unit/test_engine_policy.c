@@ -416,6 +416,33 @@ static void a_verdict_that_bypasses_filters_and_a_bypassed_recipient_are_asked_n
     forget(&scanned);
 }
 
+static void outbound_the_group_of_the_sender_counts_for_everybody(void **state)
+{
+    (void)state;
+    struct scanned scanned = scan_with(
+        infected(),
+        "{'direction':'outbound','sender':{'address':'s@strict.example','group':'strict'},"
+        "'recipients':[{'address':'annotated@in.example'}]}",
+        "virus");
+    /* The group says nothing of outbound mail, so that the general policy counts: clean. */
+    assert_non_null(strstr(body(&scanned, outcome(&scanned, 0)), "Subject: mark [seen]"));
+    forget(&scanned);
+    configure("{'malware':{'virus':{'action':'clean'}},'groups':[{'id':'strict','name':'S',"
+              "'members':['@strict.example'],'malware':{'outbound':{'virus':{'action':"
+              "'quarantine'}}}}],'filters':[{'id':'all','name':'All','conditions':[{'field':"
+              "'message_size','op':'above','number':1}],'actions':[{'action':'delete'}]}]}");
+    json_decref(test_ask(&engine, "reload", NULL));
+    scanned = scan_with(
+        infected(),
+        "{'direction':'outbound','sender':{'address':'s@strict.example','group':'strict'},"
+        "'recipients':[{'address':'a@in.example'}]}",
+        "virus");
+    assert_int_equal(json_array_size(json_object_get(outcome(&scanned, 0), "filters")), 0);
+    forget(&scanned);
+    configure(policies);
+    json_decref(test_ask(&engine, "reload", NULL));
+}
+
 /* --- what cannot be judged --- */
 
 static void expect_unjudged(const char *envelope, const char *why)
@@ -581,6 +608,7 @@ int main(void)
         cmocka_unit_test(each_group_has_its_own_base_and_those_who_get_nothing_are_left_out),
         cmocka_unit_test(
             a_verdict_that_bypasses_filters_and_a_bypassed_recipient_are_asked_nothing),
+        cmocka_unit_test(outbound_the_group_of_the_sender_counts_for_everybody),
         cmocka_unit_test(a_broken_envelope_makes_a_message_unscannable_and_not_unfiltered),
         cmocka_unit_test(more_than_fourteen_ways_to_change_a_message_are_refused),
         cmocka_unit_test(changed_policies_alone_are_loaded),

@@ -55,6 +55,13 @@ static void close_scene(struct scene *scene)
     message_free(scene->message);
 }
 
+/* A mail that was made with mail_with. */
+static void close_made(struct scene *scene)
+{
+    close_scene(scene);
+    g_free(scene->mail.data);
+}
+
 static const struct policy_node *node(const struct scene *scene, const char *path)
 {
     for (size_t i = 0; i < scene->view.message.node_count; i++)
@@ -182,7 +189,8 @@ static void members_of_archives_stand_with_their_folders(void **state)
     assert_string_equal(member->name, "folder/run.txt");
     assert_string_equal(member->visible, "words in an archive\n");
     assert_int_equal(member->size, strlen("words in an archive"));
-    close_scene(&scene);
+    close_made(&scene);
+    g_free(zip.data);
 }
 
 static void a_document_is_one_attachment_and_tells_its_macros(void **state)
@@ -204,7 +212,8 @@ static void a_document_is_one_attachment_and_tells_its_macros(void **state)
         assert_null(strstr(scene.view.message.nodes[i].path, "document.xml"));
         assert_null(strstr(scene.view.message.nodes[i].path, "picture.png"));
     }
-    close_scene(&scene);
+    close_made(&scene);
+    g_free(docm.data);
 }
 
 static void an_encrypted_pdf_is_told(void **state)
@@ -217,7 +226,7 @@ static void an_encrypted_pdf_is_told(void **state)
                  "%%EOF\n")),
         everything);
     assert_int_equal(node(&scene, "a.pdf")->flags, POLICY_NODE_ATTACHMENT | POLICY_NODE_ENCRYPTED);
-    close_scene(&scene);
+    close_made(&scene);
 }
 
 /* --- the envelope --- */
