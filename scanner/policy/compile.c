@@ -1,3 +1,4 @@
+#include "common/buffer.h"
 #include "common/config_model.h"
 #include "scanner/policy/groups.h"
 #include "scanner/policy/program.h"
@@ -41,6 +42,7 @@ struct compiling {
     struct policy_program *program;
     struct error *error;
     struct intern dictionary_ids, list_ids; /* numbers as in the program */
+    struct intern questions;
 };
 
 static bool no_memory(struct compiling *c)
@@ -292,6 +294,26 @@ static void note_kinds(struct policy_program *program, const struct program_cond
     }
 }
 
+/* Filters often ask the same, such as whether the sender is one of one's own; once is enough. */
+static bool number_question(struct compiling *c, struct program_condition *condition)
+{
+    const struct policy_condition *source = condition->source;
+    struct buffer text = BUFFER_INIT;
+    buffer_add_format(&text, "%d %d %d %d %d %lld ", source->field, source->operation,
+                      source->match_case, source->tags, source->every, (long long)source->number);
+    /* Each text with the NUL behind it, so that none can pass for two. */
+    buffer_add_text(&text, source->header ? source->header : "");
+    buffer_add(&text, "", 1);
+    buffer_add_text(&text, source->id ? source->id : "");
+    buffer_add(&text, "", 1);
+    for (size_t i = 0; i < source->values.count; i++)
+        buffer_add(&text, source->values.items[i], strlen(source->values.items[i]) + 1);
+    condition->question =
+        text.failed ? INTERN_NONE : intern_add(&c->questions, text.data, text.length);
+    buffer_free(&text);
+    return condition->question != INTERN_NONE || no_memory(c);
+}
+
 static bool compile_condition(struct compiling *c, struct program_condition *condition,
                               const struct policy_condition *source)
 {
@@ -308,7 +330,7 @@ static bool compile_condition(struct compiling *c, struct program_condition *con
     }
     note_needs(c->program, condition);
     note_kinds(c->program, condition);
-    return compile_operation(c, condition);
+    return number_question(c, condition) && compile_operation(c, condition);
 }
 
 static int compare_sizes(const void *left, const void *right)
@@ -345,7 +367,6 @@ static bool compile_filter(struct compiling *c, struct program_filter *filter,
                            const struct policy_filter *source, size_t *next)
 {
     filter->source = source;
-    filter->first_condition = *next;
     filter->conditions = c->program->conditions + *next;
     *next += source->condition_count;
     if (!source->enabled)
@@ -417,6 +438,8 @@ struct policy_program *policy_compile(const struct policy_set *set, struct error
     }
     intern_free(&c.dictionary_ids);
     intern_free(&c.list_ids);
+    program->question_count = c.questions.count;
+    intern_free(&c.questions);
     if (!good) {
         policy_program_free(program);
         return NULL;

@@ -236,6 +236,7 @@ static bool must_search(const struct run *run, const struct program_condition *c
     return condition->kinds && may_be_met(run, condition);
 }
 
+/* Without "not". */
 static enum answer ask(struct run *run, size_t filter, size_t condition, size_t recipient)
 {
     const struct program_condition *compiled = &run->program->filters[filter].conditions[condition];
@@ -245,16 +246,21 @@ static enum answer ask(struct run *run, size_t filter, size_t condition, size_t 
         note_problem(run, filter, condition, late || run_is_late(run));
         return ANSWER_LIMIT;
     }
-    return fit != compiled->source->negated ? ANSWER_MET : ANSWER_NOT_MET;
+    return fit ? ANSWER_MET : ANSWER_NOT_MET;
 }
 
 enum answer run_condition(struct run *run, size_t filter, size_t condition, size_t recipient)
 {
-    const struct program_filter *compiled = &run->program->filters[filter];
-    if (compiled->conditions[condition].for_recipient)
-        return ask(run, filter, condition, recipient);
-    unsigned char *memo = &run->memo[compiled->first_condition + condition];
-    if (*memo == 0)
-        *memo = (unsigned char)(1 + ask(run, filter, condition, recipient));
-    return (enum answer)(*memo - 1);
+    const struct program_condition *compiled = &run->program->filters[filter].conditions[condition];
+    unsigned char *memo = &run->memo[compiled->question];
+    enum answer answer;
+    if (compiled->for_recipient || *memo == 0) {
+        answer = ask(run, filter, condition, recipient);
+        *memo = (unsigned char)(1 + answer);
+    } else {
+        answer = (enum answer)(*memo - 1);
+    }
+    if (answer == ANSWER_LIMIT)
+        return answer;
+    return (answer == ANSWER_MET) != compiled->source->negated ? ANSWER_MET : ANSWER_NOT_MET;
 }

@@ -50,6 +50,7 @@ struct condition_value {
 
 struct program_condition {
     const struct policy_condition *source;
+    uint32_t question;              /* the same of all conditions that differ in "not" alone */
     unsigned kinds;                 /* of texts; 0: it looks at no text */
     uint32_t header;                /* key of the name, of TEXT_HEADER */
     struct condition_value *values; /* sorted by id */
@@ -71,7 +72,6 @@ struct program_filter {
     struct program_condition *conditions;
     size_t *groups; /* sorted indices, the default group last; none: everybody */
     size_t group_count;
-    size_t first_condition; /* number of the first one, over all filters */
     bool for_recipient;
     bool has_groups;
 };
@@ -98,6 +98,7 @@ struct policy_program {
     size_t filter_count, condition_count;
     struct patterns *patterns;
     struct intern keys;
+    uint32_t question_count;
     const struct policy_dictionary **dictionaries;
     size_t dictionary_count;
     struct words *words;

@@ -48,7 +48,7 @@ struct run {
     uint32_t *found_in;   /* by pattern: number + 1 of the last text that may have it */
     bool unknown;         /* of a text it is not known what it has */
     uint64_t *candidates; /* bits: filters worth a look */
-    unsigned char *memo;  /* by condition: 1 + answer */
+    unsigned char *memo;  /* by question: 1 + its answer */
     struct list_answer *lists;
     bool late; /* the clock was looked at, and there is no time left */
     char *problem;

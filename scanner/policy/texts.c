@@ -415,7 +415,7 @@ bool run_start(struct run *run)
     run->seen_keys = calloc(program->keys.count / 64 + 1, sizeof(uint64_t));
     run->seen_dictionaries = calloc(program->dictionary_count / 64 + 1, sizeof(uint64_t));
     run->candidates = calloc(words, sizeof(uint64_t));
-    run->memo = calloc(program->condition_count + 1, 1);
+    run->memo = calloc(program->question_count + 1, 1);
     run->lists = calloc(program->list_count + 1, sizeof *run->lists);
     if (!run->seen_patterns || !run->found_in || !run->seen_keys || !run->seen_dictionaries ||
         !run->candidates || !run->memo || !run->lists)
