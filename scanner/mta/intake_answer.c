@@ -173,7 +173,7 @@ static bool read_filters(const json_t *object, const struct json_place *place,
 {
     const json_t *value;
     size_t index;
-    if (!json_get_array(object, place, "filters", false, NAMES_MOST, &outcome->filters, error) ||
+    if (!json_get_array(object, place, "filters", true, NAMES_MOST, &outcome->filters, error) ||
         !json_get_text_or(object, place, "decided_by", 64, NULL, &outcome->decided_by, error))
         return false;
     json_array_foreach((json_t *)outcome->filters, index, value)

@@ -1,6 +1,7 @@
 #include "scanner/mta/intake_plan.h"
 
 #include "common/cleanup.h"
+#include "common/utf8.h"
 #include "scanner/mta/audit_event.h"
 
 #include <stdio.h>
@@ -14,6 +15,7 @@
 #define FIND_TEXT_MOST 100
 #define DETAIL_SIZE (POLICY_DETAIL_SIZE + 300)
 #define POLICY_NAME_SIZE 256
+#define FAILED_SIZE 600
 
 /* --- indices of the audit log --- */
 
@@ -32,12 +34,18 @@ static uint32_t *indices_of(const struct intake_message *message, const struct i
     return indices;
 }
 
-static json_t *indices_json(const struct intake_message *message, const struct intake_unit *unit)
+static json_t *some_indices_json(const struct intake_message *message,
+                                 const struct intake_unit *unit, size_t first, size_t count)
 {
     json_t *list = json_array();
-    for (size_t i = 0; list && i < unit->recipient_count; i++)
+    for (size_t i = first; list && i < first + count; i++)
         json_array_append_new(list, json_integer(index_of(message, unit->recipients[i])));
     return list;
+}
+
+static json_t *indices_json(const struct intake_message *message, const struct intake_unit *unit)
+{
+    return some_indices_json(message, unit, 0, unit->recipient_count);
 }
 
 /* --- filters --- */
@@ -104,10 +112,10 @@ static json_t *outcomes_json(const struct intake_plan *plan, const struct intake
         const struct intake_unit *unit = &plan->outcomes->units[i];
         if (was_met(unit))
             json_array_append_new(
-                list,
-                json_pack("{s:o,s:s,s:O,s:s*,s:o}", "recipients", indices_json(message, unit),
-                          "disposition", disposition_name(unit), "filters", unit->outcome->filters,
-                          "decided_by", unit->outcome->decided_by, "copies", copies_json(plan, i)));
+                list, json_pack("{s:o,s:s,s:o,s:s*,s:o}", "recipients", indices_json(message, unit),
+                                "disposition", disposition_name(unit), "filters",
+                                intake_outcome_filters(unit->outcome), "decided_by",
+                                unit->outcome->decided_by, "copies", copies_json(plan, i)));
     }
     return list;
 }
@@ -134,7 +142,13 @@ static json_t *notify_json(const struct intake_plan *plan, const struct intake_m
 static void write_filters(const struct intake_plan *plan, const struct intake_message *message,
                           struct buffer *events)
 {
-    const char *problem = plan->problem ? plan->problem : plan->answer ? plan->answer->problem : "";
+    const char *problem = plan->answer ? plan->answer->problem : "";
+    char failed[FAILED_SIZE];
+    if (plan->problem) {
+        snprintf(failed, sizeof(failed), "the filters could not be evaluated: %s", plan->problem);
+        failed[utf8_scrub(failed, strlen(failed))] = '\0';
+        problem = failed;
+    }
     cleanup_json json_t *outcomes = outcomes_json(plan, message);
     if (json_array_size(outcomes) == 0 && !*problem)
         return;
@@ -162,9 +176,11 @@ static void write_incident(const struct intake_plan *plan, const struct intake_m
     const struct intake_unit *unit = intake_further_unit(plan, further);
     const struct intake_action *action = further->action;
     cleanup_json json_t *event = json_pack(
-        "{s:s,s:s,s:b,s:O,s:o,s:s}", "folder", action->folder, "folder_name", action->folder_name,
-        "quarantine", (int)action->quarantine, "filters", unit->outcome->filters, "recipients",
-        indices_json(message, unit), "copy", message_id_text(&further->draft.id, id));
+        "{s:s,s:s,s:b,s:o,s:o,s:s}", "folder", action->folder, "folder_name", action->folder_name,
+        "quarantine", (int)action->quarantine, "filters", intake_outcome_filters(unit->outcome),
+        "recipients",
+        some_indices_json(message, unit, further->first_recipient, further->draft.recipient_count),
+        "copy", message_id_text(&further->draft.id, id));
     if (!event)
         abort();
     audit_members(events, &message->id, "incident", event);

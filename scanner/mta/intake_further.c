@@ -12,6 +12,8 @@
 #include <strings.h>
 
 #define COPIES_MOST 100 /* of one message: more are a mistake in the filters */
+/* Of one incident, so that its info keeps within QUEUE_HANDOVER_INFO_LIMIT in any case. */
+#define INCIDENT_RECIPIENTS_MOST 200
 
 /* --- shares --- */
 
@@ -200,11 +202,11 @@ bool intake_plan_add_copies(struct intake_plan *plan, const struct intake_messag
 
 /* --- incidents --- */
 
-static json_t *addresses(const struct intake_message *message, const struct intake_unit *unit)
+static json_t *addresses(const struct queue_draft *draft)
 {
     json_t *list = json_array();
-    for (size_t i = 0; list && i < unit->recipient_count; i++)
-        json_array_append_new(list, json_string(message->recipients[unit->recipients[i]].address));
+    for (size_t i = 0; list && i < draft->recipient_count; i++)
+        json_array_append_new(list, json_string(draft->recipients[i].address));
     return list;
 }
 
@@ -215,23 +217,23 @@ static const char *direction_name(enum queue_direction direction)
 
 /* The `info` of docs/architecture.md. Without the finds where it would be too long with them. */
 static char *incident_info(const struct intake_plan *plan, const struct intake_message *message,
-                           const struct intake_unit *unit, const struct intake_action *action,
-                           bool with_finds)
+                           const struct intake_further *further, bool with_finds)
 {
+    const struct intake_outcome *outcome = intake_further_unit(plan, further)->outcome;
+    const struct intake_action *action = further->action;
     char id[MESSAGE_ID_TEXT_SIZE], at[TIMESTAMP_TEXT_SIZE];
     cleanup_json json_t *info = json_pack(
-        "{s:s,s:s,s:s,s:b,s:s,s:O,s:o,s:s,s:o,s:s,s:s,s:s,s:s,s:s,s:s}", "kind", "incident",
+        "{s:s,s:s,s:s,s:b,s:s,s:o,s:o,s:s,s:o,s:s,s:s,s:s,s:s,s:s,s:s}", "kind", "incident",
         "folder", action->folder, "folder_name", action->folder_name, "quarantine",
         (int)action->quarantine, "message", message_id_text(&message->id, id), "filters",
-        unit->outcome->filters, "finds",
-        with_finds ? intake_plan_finds(plan, unit->outcome) : json_array(), "sender",
-        message->sender, "recipients", addresses(message, unit), "subject",
-        intake_plan_text(plan, "subject"), "from", intake_plan_text(plan, "from"), "direction",
-        direction_name(message->direction), "host", message->config->config->host_name,
-        "received_at", timestamp_text(message->received_at, at), "verdict",
-        intake_plan_text(plan, "verdict"));
-    if (info && *unit->outcome->header)
-        json_object_set_new(info, "header", json_string(unit->outcome->header));
+        intake_outcome_filters(outcome), "finds",
+        with_finds ? intake_plan_finds(plan, outcome) : json_array(), "sender", message->sender,
+        "recipients", addresses(&further->draft), "subject", intake_plan_text(plan, "subject"),
+        "from", intake_plan_text(plan, "from"), "direction", direction_name(message->direction),
+        "host", message->config->config->host_name, "received_at",
+        timestamp_text(message->received_at, at), "verdict", intake_plan_text(plan, "verdict"));
+    if (info && *outcome->header)
+        json_object_set_new(info, "header", json_string(outcome->header));
     char *text = info ? json_dumps(info, JSON_COMPACT) : NULL;
     if (!text)
         abort();
@@ -241,24 +243,39 @@ static char *incident_info(const struct intake_plan *plan, const struct intake_m
 /* What is handed over is what was found something in, and not what the filters made of it: that is
  * the evidence, and who approves it sees what goes on. */
 static bool add_incident(struct intake_plan *plan, const struct intake_message *message,
-                         size_t index, const struct intake_action *action, struct error *error)
+                         size_t index, const struct intake_action *action, size_t first,
+                         struct error *error)
 {
     const struct intake_unit *unit = &plan->outcomes->units[index];
     struct intake_further *further =
-        intake_plan_add(plan, message, INTAKE_INCIDENT, unit->recipient_count);
+        intake_plan_add(plan, message, INTAKE_INCIDENT, INCIDENT_RECIPIENTS_MOST);
     further->action = action;
     further->of_units[index] = true;
-    add_unit(further, message, unit);
+    for (size_t i = first; i < unit->recipient_count && i - first < INCIDENT_RECIPIENTS_MOST; i++)
+        further->recipients[further->draft.recipient_count++] =
+            message->recipients[unit->recipients[i]];
+    further->first_recipient = first;
     further->draft.state = QUEUE_TO_BE_HANDED_OVER;
-    further->header = incident_info(plan, message, unit, action, true);
+    further->header = incident_info(plan, message, further, true);
     if (strlen(further->header) > QUEUE_HANDOVER_INFO_LIMIT) {
         free(further->header);
-        further->header = incident_info(plan, message, unit, action, false);
+        further->header = incident_info(plan, message, further, false);
     }
     further->draft.extra_header = further->header;
     const struct intake_body *body =
         unit->malware->action == CONFIG_ACTION_CLEAN ? &plan->cleaned : &plan->original;
     return intake_body_copy(message->queue, body, NULL, NULL, &further->draft, error);
+}
+
+/* One with very many recipients is several incidents. */
+static bool add_incidents(struct intake_plan *plan, const struct intake_message *message,
+                          size_t index, const struct intake_action *action, struct error *error)
+{
+    size_t count = plan->outcomes->units[index].recipient_count;
+    for (size_t first = 0; first < count; first += INCIDENT_RECIPIENTS_MOST)
+        if (!add_incident(plan, message, index, action, first, error))
+            return false;
+    return true;
 }
 
 /* The folder that holds the message is that of the filter that decided. */
@@ -293,7 +310,7 @@ bool intake_plan_add_incidents(struct intake_plan *plan, const struct intake_mes
         const struct intake_unit *unit = &plan->outcomes->units[i];
         for (size_t j = 0; acts(unit) && j < unit->outcome->action_count; j++)
             if (is_wanted(unit, &unit->outcome->actions[j]) &&
-                !add_incident(plan, message, i, &unit->outcome->actions[j], error))
+                !add_incidents(plan, message, i, &unit->outcome->actions[j], error))
                 return false;
     }
     return true;

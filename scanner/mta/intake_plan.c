@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define FILTERS_MOST 100        /* that are named of an outcome */
 #define BODY_MARGIN (16u << 20) /* that annotations and repacked archives may add */
 
 /* --- the filters' answer --- */
@@ -216,6 +217,14 @@ const char *intake_outcome_filter_name(const struct intake_outcome *outcome, con
     if (filter)
         return json_string_value(json_object_get(filter, "name"));
     return outcome->name ? outcome->name : "";
+}
+
+json_t *intake_outcome_filters(const struct intake_outcome *outcome)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; list && i < FILTERS_MOST; i++)
+        json_array_append(list, json_array_get(outcome->filters, i));
+    return list;
 }
 
 json_t *intake_plan_finds(const struct intake_plan *plan, const struct intake_outcome *outcome)

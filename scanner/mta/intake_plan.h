@@ -48,6 +48,7 @@ struct intake_further {
     char *header;                       /* of the draft, or NULL */
     bool *of_units;                     /* which units it is for */
     size_t share;                       /* of INTAKE_SPLIT */
+    size_t first_recipient;             /* of INTAKE_INCIDENT: of the unit's */
     const struct intake_action *action; /* of INTAKE_COPY and INTAKE_INCIDENT */
 };
 
@@ -104,6 +105,8 @@ bool intake_forward_write(const struct intake_plan *plan, const struct intake_me
 /* The name of the filter with that id among those that were met; NULL, or an id that is not there:
  * that of the one that decided. */
 const char *intake_outcome_filter_name(const struct intake_outcome *outcome, const char *id);
+/* The first filters that were met: a new array of at most a hundred. */
+json_t *intake_outcome_filters(const struct intake_outcome *outcome);
 /* What was found by the filters that were met for the outcome's recipients, and not by those for
  * others: a new array. */
 json_t *intake_plan_finds(const struct intake_plan *plan, const struct intake_outcome *outcome);

@@ -33,6 +33,42 @@ struct scan_request *__wrap_scan_client_scan(struct scan_client *client,
     return NULL;
 }
 
+/* A refusal as one of the disk that is full: with others of the same call on stable storage. */
+struct refusal {
+    void (*done)(void *argument, enum error_code result);
+    void *argument;
+};
+
+static void on_refused(int fd, short events, void *argument)
+{
+    struct refusal refusal = *(struct refusal *)argument;
+    (void)fd;
+    (void)events;
+    free(argument);
+    refusal.done(refusal.argument, ERROR_NO_SPACE);
+}
+
+void __real_queue_accept(struct queue *queue, struct queue_draft *draft,
+                         void (*done)(void *argument, enum error_code result), void *argument);
+void __wrap_queue_accept(struct queue *queue, struct queue_draft *draft,
+                         void (*done)(void *argument, enum error_code result), void *argument);
+void __wrap_queue_accept(struct queue *queue, struct queue_draft *draft,
+                         void (*done)(void *argument, enum error_code result), void *argument)
+{
+    const struct timeval soon = {.tv_usec = 1000};
+    if (scene.refuse_at == 0 || --scene.refuse_at > 0) {
+        __real_queue_accept(queue, draft, done, argument);
+        return;
+    }
+    struct refusal *refusal = malloc(sizeof(*refusal));
+    assert_non_null(refusal);
+    *refusal = (struct refusal){done, argument};
+    buffer_free(&draft->body);
+    buffer_free(&draft->events);
+    assert_int_equal(event_base_once(scene.mta.base, -1, EV_TIMEOUT, on_refused, refusal, &soon),
+                     0);
+}
+
 /* --- the scene --- */
 
 static void on_due(void *argument, struct queue_message *message)
@@ -310,17 +346,28 @@ static bool is_about(const json_t *event, const char *type, const struct message
                           message_id_text(id, text)) == 0);
 }
 
-const json_t *last_event_of(const char *type, const struct message_id *id, int recipient)
+static const json_t *find_event(const char *type, const struct message_id *id, int recipient)
 {
-    char text[MESSAGE_ID_TEXT_SIZE] = "any";
     read_events();
     for (size_t i = json_array_size(scene.events); i-- > 0;) {
         const json_t *event = json_array_get(scene.events, i);
         if (is_about(event, type, id) && concerns(event, recipient))
             return event;
     }
-    fail_msg("there is no event %s of %s", type, id ? message_id_text(id, text) : text);
     return NULL;
+}
+
+/* Events are told when they are on stable storage. */
+const json_t *last_event_of(const char *type, const struct message_id *id, int recipient)
+{
+    char text[MESSAGE_ID_TEXT_SIZE] = "any";
+    int64_t end = timestamp_monotonic_ms() + 10000;
+    const json_t *event;
+    while (!(event = find_event(type, id, recipient)) && timestamp_monotonic_ms() < end)
+        turn(20);
+    if (!event)
+        fail_msg("there is no event %s of %s", type, id ? message_id_text(id, text) : text);
+    return event;
 }
 
 const json_t *last_event(const char *type, const struct message_id *id)

@@ -37,6 +37,7 @@ struct scene {
     size_t asked_count, scans; /* waiting, and so far */
     unsigned due;              /* messages that were to be delivered */
     unsigned answers;          /* of the intake, or accepted by the queue */
+    int refuse_at; /* the queue refuses the n-th message from now on (1: the next); 0: none */
     char reply[256];
     json_t *events;
 };

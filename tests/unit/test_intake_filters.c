@@ -417,7 +417,7 @@ static void a_failed_engine_leaves_the_malware_policy_alone_to_decide(void **sta
     assert_memory_equal(scene.reply, "554 5.7.1 ", 10);
     assert_fate(&id, 0, "reject", "malware.unscannable");
     assert_string_equal(json_string_value(json_object_get(last_event("filters", &id), "problem")),
-                        "no memory");
+                        "the filters could not be evaluated: no memory");
 }
 
 static void no_lie_of_an_engine_is_believed(void **state)
@@ -468,6 +468,65 @@ static void a_virus_that_is_deleted_is_nothing_that_filters_act_upon(void **stat
     await_answers(1);
     assert_int_equal(queue_size(), 0);
     assert_fate(&id, 2, "delete", "malware.virus");
+}
+
+#define TWO_MORE                                                                                   \
+    "{\"recipients\":[0],\"disposition\":\"deliver\",\"filters\":[]},"                             \
+    "{\"recipients\":[1]," ACTIONS "[{\"action\":\"bcc\",\"address\":\"bcc@x.test\"}]},"           \
+    "{\"recipients\":[2],\"header\":\"X-Y: z\\r\\n\"," ACTIONS "[]}"
+
+/* Of the three messages that come of it any one may find no room: the sender sends it again, so
+ * that nothing of it may be delivered. */
+static void what_cannot_be_stored_wholly_is_not_delivered_in_part(void **state)
+{
+    (void)state;
+    for (int refused = 1; refused <= 3; refused++) {
+        scene.refuse_at = refused;
+        submit(TWO_MORE, NULL);
+        assert_memory_equal(scene.reply, "452 4.3.1 ", 10);
+        assert_int_equal(scene.refuse_at, 0);
+        assert_int_equal(queue_size(), 0);
+    }
+    submit(TWO_MORE, NULL);
+    assert_int_equal(queue_size(), 3);
+    assert_int_equal(scene.due, 3);
+}
+
+static void a_queued_message_of_which_not_all_is_stored_waits_as_it_is(void **state)
+{
+    (void)state;
+    struct message_id id = queue_one(0);
+    await_scan(1);
+    scene.refuse_at = 2;
+    answer_filters(CLEAN,
+                   "{\"outcomes\":[{\"recipients\":[0]," ACTIONS
+                   "[{\"action\":\"bcc\",\"address\":\"bcc@x.test\"}]},"
+                   "{\"recipients\":[1]," ACTIONS
+                   "[{\"action\":\"route\",\"host\":\"127.0.0.9:26\"}]}]}",
+                   NULL);
+    turn(200);
+    assert_int_equal(scene.refuse_at, 0);
+    assert_int_equal(queue_size(), 1);
+    assert_int_equal(queue_find(scene.mta.queue, &id)->state, QUEUE_TO_BE_SCANNED);
+    assert_int_equal(queue_find(scene.mta.queue, &id)->open_recipients, 2);
+    assert_int_equal(scene.due, 0);
+}
+
+/* The sanitizers tell whether anything is left. */
+static void a_stop_while_messages_are_stored_leaves_nothing(void **state)
+{
+    (void)state;
+    queue_one(0);
+    await_scan(1);
+    answer_filters(CLEAN,
+                   "{\"outcomes\":[{\"recipients\":[0]," ACTIONS
+                   "[{\"action\":\"bcc\",\"address\":\"bcc@x.test\"}]},"
+                   "{\"recipients\":[1],\"disposition\":\"deliver\",\"filters\":[]}]}",
+                   NULL);
+    submit_to(people, 3);
+    answer_filters(CLEAN, "{\"outcomes\":[" TWO_MORE "]}", NULL);
+    stop();
+    start();
 }
 
 /* --- directory groups --- */
@@ -604,6 +663,9 @@ int main(void)
         filters_test(a_failed_engine_leaves_the_malware_policy_alone_to_decide),
         filters_test(no_lie_of_an_engine_is_believed),
         filters_test(a_virus_that_is_deleted_is_nothing_that_filters_act_upon),
+        filters_test(what_cannot_be_stored_wholly_is_not_delivered_in_part),
+        filters_test(a_queued_message_of_which_not_all_is_stored_waits_as_it_is),
+        filters_test(a_stop_while_messages_are_stored_leaves_nothing),
         filters_test(directory_groups_are_asked_for_before_the_scan),
         filters_test(nobody_is_judged_while_the_directory_is_away),
         filters_test(a_queued_message_is_divided_too),
