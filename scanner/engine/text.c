@@ -10,6 +10,7 @@
 
 #define DEFAULT_BYTES (4u << 20)
 #define DEFAULT_URLS 1000
+#define WIDE_LINE 200 /* bytes of a line of two bytes a character */
 
 static int64_t now_us(void)
 {
@@ -161,16 +162,26 @@ void text_add_url(struct text *text, const char *url, size_t length)
 
 /* --- charset --- */
 
-/* A file of two or four bytes a character, in which NUL is no end. */
+/* Text of two bytes a character has a NUL in each line break at least. */
+static bool has_many_nuls(const char *data, size_t length)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < length; i++)
+        count += data[i] == '\0';
+    return count > length / WIDE_LINE;
+}
+
+/* A file of two or four bytes a character, in which NUL is no end. Two bytes at the beginning of
+ * text that is declared otherwise must not hide it. */
 static const char *wide_charset(const char *data, size_t length, const char *declared)
 {
-    if (length >= 2 && (memcmp(data, "\xff\xfe", 2) == 0 || memcmp(data, "\xfe\xff", 2) == 0))
-        return "UTF-16";
+    bool marked =
+        length >= 2 && (memcmp(data, "\xff\xfe", 2) == 0 || memcmp(data, "\xfe\xff", 2) == 0);
     if (declared && (g_ascii_strncasecmp(declared, "utf-16", 6) == 0 ||
                      g_ascii_strncasecmp(declared, "utf-32", 6) == 0 ||
                      g_ascii_strncasecmp(declared, "ucs-", 4) == 0))
-        return declared;
-    return NULL;
+        return marked ? "UTF-16" : declared;
+    return marked && (!declared || has_many_nuls(data, length)) ? "UTF-16" : NULL;
 }
 
 char *text_decode(const char *data, size_t length, const char *declared)
