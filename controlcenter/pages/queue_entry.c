@@ -10,7 +10,7 @@
 #define TIME_MOST INT64_C(253402300799999) /* the end of the year 9999 */
 
 const char *const queue_names[] = {"inbound", "outbound", "delivery", NULL};
-const char *const queue_states[] = {"waiting", "active", "held", "suspect", NULL};
+const char *const queue_states[] = {"waiting", "active", "held", "suspect", "handover", NULL};
 const char *const queue_directions[] = {"inbound", "outbound", "internal", NULL};
 
 /* --- single values --- */

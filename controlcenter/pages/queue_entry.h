@@ -35,7 +35,7 @@ struct queue_entry {
 
 /* The words of queues, each list ends with NULL. */
 extern const char *const queue_names[];      /* inbound, outbound, delivery */
-extern const char *const queue_states[];     /* waiting, active, held */
+extern const char *const queue_states[];     /* waiting, active, held, ... */
 extern const char *const queue_directions[]; /* inbound, outbound, internal */
 
 /* One message; false for what is none (no id), or where memory ran out. `recipients_most` of its

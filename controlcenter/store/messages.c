@@ -11,7 +11,7 @@
 
 #define LEVEL 3               /* of the compression */
 #define CHUNKS_MOST 4352      /* of a message: 1 GiB, and what header fields add */
-#define UPLOADS_MOST 64       /* of a scanner, that have not come to their end */
+#define UPLOADS_MOST 1000     /* of a scanner, that have not come to their end */
 #define INFO_LIMIT (1u << 20) /* bytes */
 
 /* Pieces need not be on stable storage before the end of the message is, which syncs them too. */
