@@ -279,6 +279,53 @@ static void the_language_of_the_text_counts(void **state)
     forget(&scanned);
 }
 
+static void every_search_works_in_the_sandbox(void **state)
+{
+    static const struct {
+        const char *text, *filter;
+    } cases[] = {
+        {"see account 4711 for this", "look"},
+        {"the quarterly figures and the salary list", "words"},
+        {"pay with 4111 1111 1111 1111 please", "card"},
+    };
+    (void)state;
+    configure("{'dictionaries':[{'id':'d','name':'D','words':[{'text':'salary','weight':3},"
+              "{'text':'figures','weight':2}]}],'filters':["
+              "{'id':'look','name':'Look','conditions':[{'field':'body','op':'matches','values':"
+              "['(?<=account )[0-9]{4}(?! times)']}],'actions':[{'action':'deliver'}]},"
+              "{'id':'words','name':'Words','conditions':[{'field':'any_text','op':'dictionary',"
+              "'id':'d','at_least':5}],'actions':[{'action':'deliver'}]},"
+              "{'id':'card','name':'Card','conditions':[{'field':'body','op':'pattern',"
+              "'id':'premium.payment_card'}],'actions':[{'action':'deliver'}]}]}");
+    json_decref(test_ask(&engine, "reload", NULL));
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct scanned scanned = scan(mail("x", cases[i].text), ONE);
+        const json_t *filters = json_object_get(outcome(&scanned, 0), "filters");
+        assert_int_equal(json_array_size(filters), 1);
+        assert_string_equal(test_text(json_array_get(filters, 0), "id"), cases[i].filter);
+        forget(&scanned);
+    }
+    configure(policies);
+    json_decref(test_ask(&engine, "reload", NULL));
+}
+
+static void a_message_to_very_many_has_an_answer_too(void **state)
+{
+    struct buffer envelope = BUFFER_INIT;
+    (void)state;
+    buffer_add_text(&envelope, "{" INBOUND ",'recipients':[{'address':'annotated@in.example'}");
+    for (int i = 0; i < 20000; i++)
+        buffer_add_format(&envelope, ",{'address':'r%d@in.example','directory_groups':['a','b']}",
+                          i);
+    buffer_add_text(&envelope, "]}");
+    struct scanned scanned = scan(mail("x", "text"), buffer_text(&envelope));
+    const json_t *one = outcome(&scanned, 20000);
+    assert_int_equal(json_array_size(json_object_get(one, "recipients")), 20000);
+    assert_int_equal(json_array_size(json_object_get(scanned.answer, "outcomes")), 2);
+    forget(&scanned);
+    buffer_free(&envelope);
+}
+
 /* --- what is changed --- */
 
 static void a_header_field_alone_needs_no_new_body(void **state)
@@ -564,6 +611,25 @@ static void a_dry_run_tells_each_condition_and_changes_nothing(void **state)
     assert_int_equal(test_status_number(&engine, "generation"), generation);
 }
 
+static void a_dry_run_compiles_every_search_in_its_sandbox(void **state)
+{
+    struct error error = {0};
+    (void)state;
+    cleanup_json json_t *reply =
+        dry_run("{'dictionaries':[{'id':'d','name':'D','words':[{'text':'agreed'}]}],'filters':["
+                "{'id':'a','name':'A','conditions':[{'field':'body','op':'matches','values':"
+                "['what (?!they)[a-z]+']},{'field':'body','op':'dictionary','id':'d'},"
+                "{'field':'body','op':'contains','values':['upon']}],"
+                "'actions':[{'action':'bounce','text':'no'}]}]}",
+                ONE, mail("hello", "here is what we agreed upon"), &error);
+    if (!reply)
+        fail_msg("%s", error.message);
+    const json_t *outcomes = json_object_get(json_object_get(reply, "answer"), "outcomes");
+    assert_string_equal(test_text(json_array_get(outcomes, 0), "disposition"), "bounce");
+    const json_t *finds = json_object_get(json_object_get(reply, "answer"), "finds");
+    assert_string_equal(test_text(json_array_get(finds, 0), "text"), "what we");
+}
+
 static void a_dry_run_knows_the_verdict_and_takes_clean_messages(void **state)
 {
     struct error error = {0};
@@ -600,6 +666,8 @@ int main(void)
         cmocka_unit_test(a_filter_holds_a_message_and_says_where_it_matched),
         cmocka_unit_test(a_refused_message_says_what_its_sender_is_told),
         cmocka_unit_test(the_language_of_the_text_counts),
+        cmocka_unit_test(every_search_works_in_the_sandbox),
+        cmocka_unit_test(a_message_to_very_many_has_an_answer_too),
         cmocka_unit_test(a_header_field_alone_needs_no_new_body),
         cmocka_unit_test(recipients_with_the_same_changes_share_a_body),
         cmocka_unit_test(a_matched_attachment_is_removed_and_others_stay),
@@ -613,6 +681,7 @@ int main(void)
         cmocka_unit_test(more_than_fourteen_ways_to_change_a_message_are_refused),
         cmocka_unit_test(changed_policies_alone_are_loaded),
         cmocka_unit_test(a_dry_run_tells_each_condition_and_changes_nothing),
+        cmocka_unit_test(a_dry_run_compiles_every_search_in_its_sandbox),
         cmocka_unit_test(a_dry_run_knows_the_verdict_and_takes_clean_messages),
         cmocka_unit_test(wrong_policies_are_named_by_a_dry_run),
     };
