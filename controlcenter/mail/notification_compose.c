@@ -158,6 +158,8 @@ static bool add_mailed_link(struct making *making, const char *action, struct bu
 {
     const struct notification_result *result = making->result;
     size_t index = 0;
+    if (!making->context->key)
+        return buffer_add_format(value, "%s/link/…", making->context->url);
     while (index < result->link_count && strcmp(result->actions[index], action) != 0)
         index++;
     if (index == result->link_count && !make_link(making, action, error))
@@ -251,6 +253,13 @@ bool notification_compose(const struct notification_context *context, const char
     buffer_free(&text);
     buffer_free(&html);
     return made;
+}
+
+bool notification_preview(const struct notification_context *context, const char *text, bool html,
+                          struct buffer *out, struct error *error)
+{
+    struct making making = {.context = context, .address = "you@example.com"};
+    return notification_render(text, html, add_value, &making, out, error);
 }
 
 void notification_result_clear(struct notification_result *result)

@@ -15,7 +15,7 @@ struct notification_context {
     const json_t *message;                 /* as store_audit_message has it */
     const char *filter;                    /* id */
     const struct store_incident *incident; /* NULL: there is none */
-    const struct mailed_link_key *key;
+    const struct mailed_link_key *key; /* NULL: for a preview */
     const char *url, *from, *host;
     int64_t links_expire_at;
 };
@@ -28,6 +28,9 @@ struct notification_result {
     size_t link_count;
 };
 
+/* Adds one text of a template as people would see it, without making links. */
+bool notification_preview(const struct notification_context *context, const char *text, bool html,
+                          struct buffer *out, struct error *error);
 /* Writes the mail to `address`, which must stay as long as the result. */
 bool notification_compose(const struct notification_context *context, const char *address,
                           struct notification_result *result, struct error *error);

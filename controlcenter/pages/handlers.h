@@ -180,4 +180,19 @@ void page_host_settings(struct http_request *request, struct http_response *resp
 void page_link(struct http_request *request, struct http_response *response);
 void page_link_act(struct http_request *request, struct http_response *response);
 
+/* policy_resources.c, policy_resource_edit.c */
+void page_policy_resources(struct http_request *request, struct http_response *response);
+void page_policy_resource_premium(struct http_request *request, struct http_response *response);
+void page_policy_resource_copy(struct http_request *request, struct http_response *response);
+void page_policy_resource_remove_form(struct http_request *request, struct http_response *response);
+void page_policy_resource_remove(struct http_request *request, struct http_response *response);
+void page_policy_resource_new_form(struct http_request *request, struct http_response *response);
+void page_policy_resource_form(struct http_request *request, struct http_response *response);
+void page_policy_resource(struct http_request *request, struct http_response *response);
+void page_policy_words(struct http_request *request, struct http_response *response);
+
+/* notification_settings.c */
+void page_notification_settings_form(struct http_request *request, struct http_response *response);
+void page_notification_settings(struct http_request *request, struct http_response *response);
+
 #endif
