@@ -165,12 +165,16 @@ class Filters(unittest.TestCase):
         self.assertEqual(self.states(self.first_message(mark)),
                          {to("plain"): "rejected", to("noted"): "rejected"})
 
-    def test_an_incident_waits_for_the_control_center_and_is_not_delivered(self):
+    def test_an_incident_comes_to_the_control_center_and_is_not_delivered(self):
         mark = unique()
         code, _ = self.stack.send(f"{mark}@client.test", [to("held")], self.message(mark))
         self.assertEqual(code, 250)
         self.stack.wait_for_events()
-        self.assertEqual(self.states(self.first_message(mark)), {to("held"): "held"})
+        first = self.first_message(mark)
+        self.assertEqual(self.states(first), {to("held"): "held"})
+        self.assertEqual(wait_until("the incident is there", lambda: self.stack.postgres.query(
+            "SELECT folder, quarantine, recipients->>0, finds->0->>'text' FROM incident"
+            f" WHERE message_id = '{first}'")), [["legal", "t", to("held"), WORD]])
         self.assertEqual(self.received(mark), {})
 
 
