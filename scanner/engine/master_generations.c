@@ -170,6 +170,29 @@ void master_start_wanted(struct master *master)
         fail_start(master, master->next_number++, error_text(&error, text, sizeof(text)));
 }
 
+static bool is_what_runs(const struct generation_entry *newest,
+                         const struct engine_settings *settings,
+                         const struct signatures_place *place)
+{
+    return newest && same_settings(&newest->settings, settings) &&
+           newest->fingerprint == signatures_fingerprint(place);
+}
+
+/* With what was just read, which may be a million words, or once there is room. */
+static enum reload_outcome start_or_want(struct master *master,
+                                         const struct engine_settings *settings,
+                                         const struct signatures_place *place, struct error *error)
+{
+    master->start_wanted = true;
+    master->start_at_ms = 0;
+    if (master->stopping || !has_room(master))
+        return RELOAD_STARTED;
+    bool started = start(master, settings, place, error);
+    master->start_wanted = !started && !master_find(master, GENERATION_ACTIVE);
+    master->start_at_ms = timestamp_monotonic_ms() + RETRY_MS;
+    return started ? RELOAD_STARTED : RELOAD_REFUSED;
+}
+
 enum reload_outcome master_reload(struct master *master, bool force, uint64_t *number,
                                   struct error *error)
 {
@@ -178,20 +201,16 @@ enum reload_outcome master_reload(struct master *master, bool force, uint64_t *n
     const struct generation_entry *loading = master_find(master, GENERATION_LOADING);
     const struct generation_entry *newest =
         loading ? loading : master_find(master, GENERATION_ACTIVE);
-    bool ready = read_inputs(master, &settings, &place, error);
-    engine_settings_release(&settings);
-    if (!ready)
-        return RELOAD_REFUSED;
-    if (newest && !force && same_settings(&newest->settings, &settings) &&
-        newest->fingerprint == signatures_fingerprint(&place)) {
-        *number = newest->number;
-        return loading ? RELOAD_STARTED : RELOAD_UNCHANGED;
+    enum reload_outcome outcome = RELOAD_REFUSED;
+    if (read_inputs(master, &settings, &place, error)) {
+        bool same = !force && is_what_runs(newest, &settings, &place);
+        *number = same ? newest->number : master->next_number;
+        outcome = !same     ? start_or_want(master, &settings, &place, error)
+                  : loading ? RELOAD_STARTED
+                            : RELOAD_UNCHANGED;
     }
-    *number = master->next_number;
-    master->start_wanted = true;
-    master->start_at_ms = 0;
-    master_start_wanted(master);
-    return RELOAD_STARTED;
+    engine_settings_release(&settings);
+    return outcome;
 }
 
 /* --- end --- */

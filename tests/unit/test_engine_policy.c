@@ -567,6 +567,23 @@ static void changed_policies_alone_are_loaded(void **state)
     forget(&scanned);
 }
 
+static void wrong_policies_are_refused_and_the_old_ones_serve_on(void **state)
+{
+    struct error error = {0};
+    (void)state;
+    configure("{'filters':[{'id':'all','name':'All','conditions':[{'field':'body','op':'matches',"
+              "'values':['(']}],'actions':[{'action':'delete'}]}]}");
+    assert_null(test_ask(&engine, "reload", &error));
+    if (!strstr(error.message, "policies.filters[0].conditions[0].values[0]"))
+        fail_msg("%s", error.message);
+    struct scanned scanned = scan(mail("mark", "text"), ONE);
+    assert_memory_equal(test_text(outcome(&scanned, 0), "header"), "X-Mark: ", 8);
+    forget(&scanned);
+    configure(policies);
+    cleanup_json json_t *same = test_ask(&engine, "reload", NULL);
+    assert_true(json_is_false(json_object_get(same, "changed")));
+}
+
 /* --- dry run --- */
 
 static json_t *dry_run(const char *wanted, const char *envelope, const char *message,
@@ -680,6 +697,7 @@ int main(void)
         cmocka_unit_test(a_broken_envelope_makes_a_message_unscannable_and_not_unfiltered),
         cmocka_unit_test(more_than_fourteen_ways_to_change_a_message_are_refused),
         cmocka_unit_test(changed_policies_alone_are_loaded),
+        cmocka_unit_test(wrong_policies_are_refused_and_the_old_ones_serve_on),
         cmocka_unit_test(a_dry_run_tells_each_condition_and_changes_nothing),
         cmocka_unit_test(a_dry_run_compiles_every_search_in_its_sandbox),
         cmocka_unit_test(a_dry_run_knows_the_verdict_and_takes_clean_messages),
