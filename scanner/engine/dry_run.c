@@ -1,9 +1,9 @@
 /* The master's end of a dry run: starting it, and what its end means. */
 #include "scanner/engine/dry_run.h"
 
-#include "common/cleanup.h"
 #include "common/json.h"
 #include "common/timestamp.h"
+#include "scanner/engine/confined.h"
 #include "scanner/engine/scratch.h"
 
 #include <signal.h>
@@ -64,21 +64,12 @@ static json_t *refusal(int status)
     return json_pack("{s:b,s:s}", "ok", 0, "error", reason);
 }
 
-/* What the process wrote is as hostile as the mail that it read. */
 static json_t *read_answer(int file)
 {
-    off_t size = lseek(file, 0, SEEK_END);
-    if (size > DRY_RUN_REPLY)
+    if (lseek(file, 0, SEEK_END) > DRY_RUN_REPLY)
         return json_pack("{s:b,s:s}", "ok", 0, "error",
                          "the answer is too long: name fewer recipients");
-    cleanup_free char *text = size > 0 ? malloc((size_t)size) : NULL;
-    if (!text || pread(file, text, (size_t)size, 0) != size)
-        return NULL;
-    json_t *answer = json_parse(text, (size_t)size, NULL, NULL);
-    if (json_is_object(answer))
-        return answer;
-    json_decref(answer);
-    return NULL;
+    return confined_answer(file, DRY_RUN_REPLY);
 }
 
 json_t *dry_run_ended(struct dry_run runs[DRY_RUNS_MOST], const char *state, pid_t pid, int status,

@@ -6,29 +6,18 @@
 #include "common/file.h"
 #include "common/ipc.h"
 #include "common/json.h"
-#include "scanner/engine/charset.h"
+#include "scanner/engine/confined.h"
 #include "scanner/engine/engine.h"
 #include "scanner/engine/judge.h"
-#include "scanner/engine/sandbox.h"
-#include "scanner/engine/scratch.h"
-#include "scanner/engine/type.h"
 
-#include <fcntl.h>
 #include <glib.h>
-#include <locale.h>
-#include <signal.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/time.h>
-#include <time.h>
 #include <unistd.h>
 
 #define EXIT_CANNOT 70
 #define SCAN_SECONDS 12
-#define FILE_BYTES ((uint64_t)256 << 20)
 #define JUDGE_US ((int64_t)5 * 1000000)
 
 struct run {
@@ -95,49 +84,6 @@ static bool scan(struct run *run, const char *state, struct error *error)
            error_set(error, ERROR_PROTOCOL, "engine", "a worker gave no result");
 }
 
-/* --- giving up rights --- */
-
-/* Nothing is left open but the file, as the first descriptor behind the standard ones. */
-static bool keep_only(struct run *run)
-{
-    int high = fcntl(run->file, F_DUPFD_CLOEXEC, 100);
-    if (high < 0 || close_range(3, 99, 0) != 0)
-        return false;
-    run->file = fcntl(high, F_DUPFD_CLOEXEC, 3);
-    return run->file >= 0 && close_range((unsigned)run->file + 1, ~0U, 0) == 0;
-}
-
-static bool limit_time(void)
-{
-    struct rlimit limit = {DRY_RUN_SECONDS, DRY_RUN_SECONDS};
-    sigset_t none;
-    sigemptyset(&none);
-    signal(SIGALRM, SIG_DFL);
-    alarm(DRY_RUN_SECONDS);
-    return sigprocmask(SIG_SETMASK, &none, NULL) == 0 && setrlimit(RLIMIT_CPU, &limit) == 0;
-}
-
-static bool enter(const char *state, struct error *error)
-{
-    const char *off = getenv("GATEHOUSE_ENGINE_SANDBOX"); /* tests under a sanitizer */
-    char folder[ENGINE_PATH_SIZE];
-    if (!scratch_make(state, getpid(), folder, error))
-        return false;
-    struct sandbox sandbox = {
-        .folder = folder, .memory_limit = DRY_RUN_MEMORY, .file_limit = FILE_BYTES};
-    return setenv("TMPDIR", folder, 1) == 0 &&
-           ((off && strcmp(off, "off") == 0) || sandbox_enter(&sandbox, error));
-}
-
-static void start_libraries(void)
-{
-    g_mime_init();
-    setlocale(LC_CTYPE, "C.UTF-8"); /* names in archives are of every script */
-    charset_preload();
-    tzset();
-    type_preload(NULL); /* without it fewer types are told */
-}
-
 /* --- the filters --- */
 
 /* A whole configuration, whose other members do not matter. */
@@ -175,17 +121,18 @@ static json_t *evaluate(struct run *run, const struct filters *filters, struct e
 
 void dry_run_process(const char *state, const json_t *request, int file)
 {
-    struct run run = {.file = file, .cleaned = -1};
+    struct run run = {.cleaned = -1};
     struct error error = {0};
     struct filters filters;
     struct envelope envelope;
-    if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0 || !keep_only(&run) || !limit_time())
+    run.file = confined_begin(file, DRY_RUN_SECONDS);
+    if (run.file < 0)
         _exit(EXIT_CANNOT);
     run.data = g_base64_decode(json_string_value(json_object_get(request, "message")), &run.length);
     if (!scan(&run, state, &error))
         refuse(&run, &error);
-    start_libraries();
-    if (!enter(state, &error))
+    confined_start_libraries();
+    if (!confined_enter(state, DRY_RUN_MEMORY, &error))
         refuse(&run, &error);
     struct scanner_config *config = configure(json_object_get(request, "policies"), &error);
     if (!config || !filters_load(&filters, config, &error) ||

@@ -3,21 +3,14 @@
 #include "common/cleanup.h"
 #include "common/json.h"
 #include "common/timestamp.h"
-#include "scanner/engine/charset.h"
-#include "scanner/engine/engine.h"
-#include "scanner/engine/sandbox.h"
+#include "scanner/engine/confined.h"
 #include "scanner/engine/scratch.h"
 #include "scanner/engine/text.h"
-#include "scanner/engine/type.h"
 
-#include <fcntl.h>
-#include <locale.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -124,44 +117,14 @@ static json_t *read_message(const char *base64, size_t text_bytes)
     return tree ? describe_tree(tree, text_bytes) : NULL; /* the process ends with all of it */
 }
 
-/* Nothing is left open but the file, as the first descriptor behind the standard ones. */
-static int keep_only(int file)
-{
-    int high = fcntl(file, F_DUPFD_CLOEXEC, 100);
-    if (high < 0 || close_range(3, 99, 0) != 0)
-        return -1;
-    int low = fcntl(high, F_DUPFD_CLOEXEC, 3);
-    return low >= 0 && close_range((unsigned)low + 1, ~0U, 0) == 0 ? low : -1;
-}
-
-static bool limit_process(const char *state, char folder[ENGINE_PATH_SIZE])
-{
-    const char *off = getenv("GATEHOUSE_ENGINE_SANDBOX"); /* tests under a sanitizer */
-    struct rlimit limit = {SHOW_MESSAGE_SECONDS, SHOW_MESSAGE_SECONDS};
-    struct sandbox sandbox = {
-        .folder = folder, .memory_limit = SHOW_MESSAGE_MEMORY, .file_limit = (uint64_t)256 << 20};
-    sigset_t none;
-    sigemptyset(&none);
-    signal(SIGALRM, SIG_DFL);
-    alarm(SHOW_MESSAGE_SECONDS);
-    if (sigprocmask(SIG_SETMASK, &none, NULL) != 0 || setrlimit(RLIMIT_CPU, &limit) != 0 ||
-        !scratch_make(state, getpid(), folder, NULL) || setenv("TMPDIR", folder, 1) != 0)
-        return false;
-    return (off && strcmp(off, "off") == 0) || sandbox_enter(&sandbox, NULL);
-}
-
 static void __attribute__((noreturn))
 run(const char *state, const char *base64, size_t text_bytes, int file)
 {
-    char folder[ENGINE_PATH_SIZE];
-    int own = prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == 0 ? keep_only(file) : -1;
-    g_mime_init();
-    setlocale(LC_CTYPE, "C.UTF-8"); /* names in archives are of every script */
-    charset_preload();
-    tzset();
-    type_preload(NULL); /* without it fewer types are told */
-    json_t *answer =
-        own >= 0 && limit_process(state, folder) ? read_message(base64, text_bytes) : NULL;
+    int own = confined_begin(file, SHOW_MESSAGE_SECONDS);
+    confined_start_libraries();
+    json_t *answer = own >= 0 && confined_enter(state, SHOW_MESSAGE_MEMORY, NULL)
+                         ? read_message(base64, text_bytes)
+                         : NULL;
     bool written = answer && json_dumpfd(answer, own, JSON_COMPACT) == 0;
     _exit(written ? 0 : EXIT_CANNOT);
 }
@@ -223,23 +186,6 @@ static json_t *refusal(int status)
     return json_pack("{s:b,s:s}", "ok", 0, "error", reason);
 }
 
-/* What the process wrote is as hostile as the mail that it read. */
-static json_t *read_answer(int file)
-{
-    struct error error = {0};
-    off_t size = lseek(file, 0, SEEK_END);
-    if (size <= 0 || size > SHOW_MESSAGE_REPLY)
-        return NULL;
-    cleanup_free char *text = malloc((size_t)size);
-    if (!text || pread(file, text, (size_t)size, 0) != size)
-        return NULL;
-    json_t *answer = json_parse(text, (size_t)size, NULL, &error);
-    if (json_is_object(answer))
-        return answer;
-    json_decref(answer);
-    return NULL;
-}
-
 json_t *show_message_ended(struct show_message shows[SHOW_MESSAGES_MOST], const char *state,
                            pid_t pid, int status, uint64_t *number)
 {
@@ -247,7 +193,7 @@ json_t *show_message_ended(struct show_message shows[SHOW_MESSAGES_MOST], const 
     if (!show)
         return NULL;
     bool ended_well = WIFEXITED(status) && WEXITSTATUS(status) == 0;
-    json_t *answer = ended_well ? read_answer(show->file) : NULL;
+    json_t *answer = ended_well ? confined_answer(show->file, SHOW_MESSAGE_REPLY) : NULL;
     *number = show->number;
     close(show->file);
     scratch_remove(state, pid);
