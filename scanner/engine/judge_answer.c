@@ -153,19 +153,26 @@ static json_t *conditions_of(const struct policy_trace *trace)
     return array;
 }
 
+static json_t *row_of(const struct policy_set *set, const struct policy_trace *trace)
+{
+    return json_pack("{s:s,s:I,s:b,s:b,s:o}", "filter", set->filters[trace->filter].id, "recipient",
+                     (json_int_t)trace->recipient, "applies", trace->applies, "met", trace->met,
+                     "conditions", conditions_of(trace));
+}
+
 json_t *judge_answer_trace(const struct policy_set *set, const struct policy_result *result)
 {
     json_t *array = json_array();
+    bool only_applying = result->trace_count > TRACE_MOST;
     size_t conditions = 0;
-    for (size_t i = 0; i < result->trace_count && i < TRACE_MOST; i++) {
+    for (size_t i = 0; i < result->trace_count && json_array_size(array) < TRACE_MOST; i++) {
         const struct policy_trace *trace = &result->trace[i];
+        if (only_applying && !trace->applies)
+            continue;
         conditions += trace->condition_count;
         if (conditions > TRACE_CONDITIONS_MOST)
             break;
-        json_array_append_new(
-            array, json_pack("{s:s,s:I,s:b,s:b,s:o}", "filter", set->filters[trace->filter].id,
-                             "recipient", (json_int_t)trace->recipient, "applies", trace->applies,
-                             "met", trace->met, "conditions", conditions_of(trace)));
+        json_array_append_new(array, row_of(set, trace));
     }
     return array;
 }
