@@ -21,7 +21,7 @@ uint32_t random_below(struct random_source *source, uint32_t limit);
 void random_forget(struct random_source *source);
 
 struct policy_set *random_set(struct random_source *source);
-struct policy_message *random_message(struct random_source *source, const struct policy_set *set);
+struct policy_message *random_message(struct random_source *source);
 
 /* --- plain --- */
 

@@ -446,12 +446,11 @@ static struct policy_node node(struct random_source *source, size_t number)
     return node;
 }
 
-struct policy_message *random_message(struct random_source *source, const struct policy_set *set)
+struct policy_message *random_message(struct random_source *source)
 {
     struct policy_message *message = make(source, 1, sizeof *message);
     struct policy_person *recipients = make(source, PLAIN_RECIPIENTS, sizeof *recipients);
     struct policy_node *nodes = make(source, 5, sizeof *nodes);
-    (void)set;
     message->direction = random_below(source, 2);
     message->sender = person(source);
     message->recipients = recipients;

@@ -232,7 +232,7 @@ static void both_evaluators_say_the_same(void **state)
             fail_msg("seed %llu: %s: %s", (unsigned long long)(seed + policy), error.where,
                      error.message);
         for (int i = 0; i < MESSAGES_OF_POLICY; i++, pairs++) {
-            struct policy_message *message = random_message(&source, set);
+            struct policy_message *message = random_message(&source);
             if (same(set, program, message))
                 continue;
             show(set, message);
