@@ -54,7 +54,8 @@ CREATE TABLE outbox (
     scanner_id uuid,
     bound_to uuid,
     attempts integer NOT NULL DEFAULT 0,
-    next_attempt timestamptz NOT NULL DEFAULT now(), -- in the future while somebody is at it
+    next_attempt timestamptz NOT NULL DEFAULT now(),
+    leased boolean NOT NULL DEFAULT false, -- somebody is at it, until the next attempt is due
     problem text NOT NULL DEFAULT '',
     CHECK ((message IS NULL) <> (message_id IS NULL))
 );

@@ -23,6 +23,7 @@
 #define PIECE_BYTES (1u << 20) /* as the mta takes them */
 #define FIRST_PAUSE_SECONDS 5
 #define LAST_PAUSE_SECONDS 900
+#define WANTED_ATTEMPTS 3 /* by the scanner that should send it, before any other is as good */
 
 struct outbox {
     struct store *store;
@@ -176,7 +177,7 @@ static const struct store_scanner *choose(const struct store_outbox_mail *mail,
                                           const struct store_scanner *scanners, size_t count)
 {
     const struct store_scanner *wanted = find(scanners, count, mail->scanner_id);
-    if (wanted && is_healthy(wanted))
+    if (wanted && is_healthy(wanted) && mail->attempts <= WANTED_ATTEMPTS)
         return wanted;
     size_t start = count ? randombytes_uniform((uint32_t)count) : 0;
     for (size_t i = 0; i < count; i++)

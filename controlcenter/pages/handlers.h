@@ -20,6 +20,10 @@ void page_dashboard(struct http_request *request, struct http_response *response
 void page_audit(struct http_request *request, struct http_response *response);
 void page_audit_message(struct http_request *request, struct http_response *response);
 
+/* outbox.c */
+void page_outbox(struct http_request *request, struct http_response *response);
+void page_outbox_retry(struct http_request *request, struct http_response *response);
+
 /* queues.c, queue_message.c, queue_action.c, queue_progress.c */
 void page_queues(struct http_request *request, struct http_response *response);
 void page_queue_message(struct http_request *request, struct http_response *response);

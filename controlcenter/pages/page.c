@@ -36,6 +36,7 @@ static const struct {
     {"incidents", "incident_work"},
     {"incident_folders", "incident_work"},
     {"queues", "status"},
+    {"outbox", "status"},
     {"directory", "protocols"},
     {"smtp_users", "protocols"},
     {"smtp", "protocols"},

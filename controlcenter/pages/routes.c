@@ -209,6 +209,9 @@ const struct http_route page_routes[] = {
     {HTTP_POST, "/masquerades/import", HTTP_UPLOAD, page_list_import},
     {HTTP_POST, "/masquerades/import/:draft", HTTP_SIGNED_IN, page_list_import_confirm},
 
+    {HTTP_GET, "/outbox", HTTP_SIGNED_IN, page_outbox},
+    {HTTP_POST, "/outbox", HTTP_SIGNED_IN, page_outbox_retry},
+
     {HTTP_GET, "/hosts", HTTP_SIGNED_IN, page_hosts},
     {HTTP_GET, "/hosts/new", HTTP_SIGNED_IN, page_host_new_form},
     {HTTP_POST, "/hosts/new", HTTP_SIGNED_IN, page_host_new},

@@ -17,7 +17,8 @@ static const char insert_mail[] =
     " $8, $9, $10, $11))"
     " SELECT pg_notify('" STORE_REQUEST_CHANNEL "', '" STORE_OUTBOX_BELL "')";
 static const char take_mails[] =
-    "UPDATE outbox SET attempts = attempts + 1, next_attempt = now() + $2::bigint * interval '1 s'"
+    "UPDATE outbox SET attempts = attempts + 1, leased = true,"
+    " next_attempt = now() + $2::bigint * interval '1 s'"
     " WHERE id IN (SELECT id FROM outbox WHERE next_attempt <= now() ORDER BY next_attempt LIMIT $1"
     " FOR UPDATE SKIP LOCKED) RETURNING id, message_id, scanner_id, bound_to, inbound, attempts,"
     " sender, header, route, reason, administrator, recipients, message";
@@ -29,9 +30,12 @@ static const char bind_mail[] =
     " AND ($2::uuid IS NULL OR mail.bound_to IS NULL OR mail.bound_to = $2::uuid) RETURNING o.id)"
     " SELECT (SELECT count(*) FROM mail), (SELECT count(*) FROM bound)";
 static const char delete_mail[] = "DELETE FROM outbox WHERE id = $1";
-static const char note_failure[] =
-    "UPDATE outbox SET problem = $2, next_attempt = now() + $3::bigint * interval '1 s'"
-    " WHERE id = $1";
+static const char note_failure[] = "UPDATE outbox SET problem = $2, leased = false, next_attempt = "
+                                   "now() + $3::bigint * interval '1 s'"
+                                   " WHERE id = $1";
+static const char retry_failed[] =
+    "WITH due AS (UPDATE outbox SET next_attempt = now() WHERE NOT leased AND next_attempt > now())"
+    " SELECT pg_notify('" STORE_REQUEST_CHANNEL "', '" STORE_OUTBOX_BELL "')";
 static const char select_waiting[] =
     "SELECT id, message_id, to_ms(created_at), to_ms(next_attempt), attempts, reason,"
     " administrator, problem, recipients FROM outbox WHERE $1::uuid IS NULL OR message_id = "
@@ -242,6 +246,11 @@ bool store_outbox_failed(struct store *store, const char *id, const char *proble
 }
 
 /* --- what administrators see --- */
+
+bool store_outbox_retry(struct store *store, struct error *error)
+{
+    return run_single(store, retry_failed, NULL, error);
+}
 
 static bool read_waiting(const PGresult *result, int row, struct store_outbox_waiting *to)
 {

@@ -77,5 +77,7 @@ bool store_outbox_waiting(struct store *store, const char *message_id, size_t li
                           struct store_outbox_waiting **waiting, size_t *count,
                           struct error *error);
 void store_outbox_waiting_free(struct store_outbox_waiting *waiting, size_t count);
+/* All that nobody is sending just now are due at once. */
+bool store_outbox_retry(struct store *store, struct error *error);
 
 #endif

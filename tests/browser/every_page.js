@@ -123,6 +123,7 @@ const PAGES = {
   "queue-delete": atConfirmation("Delete"),
   "queue-reroute": atConfirmation("Reroute"),
   "queue-progress": atProgress,
+  outbox: at("/outbox"),
   directory: at("/directory"),
   "directory-new": at("/directory/new"),
   "directory-new-refused": submitted("/directory/new", { Name: "x", "Primary server": "no server" },

@@ -106,6 +106,12 @@ static void a_failure_is_kept_and_the_mail_comes_again_later(void **state)
     store_outbox_waiting_free(waiting, count);
     usleep(1100000);
     assert_int_equal(take_and_drop(scene), 1);
+    ok(store_outbox_retry(scene->store, &error)); /* somebody is at it: it stays with that one */
+    assert_int_equal(take_and_drop(scene), 0);
+    ok(store_outbox_failed(scene->store, id, "again", 100, &error));
+    assert_int_equal(take_and_drop(scene), 0);
+    ok(store_outbox_retry(scene->store, &error));
+    assert_int_equal(take_and_drop(scene), 1);
 }
 
 static void a_mail_needs_a_recipient_and_one_content(void **state)
