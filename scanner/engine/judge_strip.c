@@ -74,8 +74,7 @@ static const char *reason_of(const struct strip *strip, GPtrArray *owned)
     const char *note = strip->action->value;
     if (note && *note)
         return note;
-    char *text = g_strdup_printf("removed by the content filter %s",
-                                 strip->set->filters[strip->filter].name);
+    char *text = g_strdup_printf("the content filter %s", strip->set->filters[strip->filter].name);
     g_ptr_array_add(owned, text);
     return text;
 }
