@@ -6,6 +6,7 @@ const assert = require("node:assert/strict");
 const fs = require("node:fs");
 const path = require("node:path");
 const { findMessage, openHost } = require("./console_steps");
+const { openIncident } = require("./incidents");
 const { subject } = require("./mail");
 const { deleted } = require("./malware");
 const { choose, openQueue, rowOf } = require("./queues");
@@ -124,6 +125,21 @@ const PAGES = {
   "queue-reroute": atConfirmation("Reroute"),
   "queue-progress": atProgress,
   outbox: at("/outbox"),
+  incidents: at("/incidents"),
+  "incidents-nothing-found": at("/incidents?text=nothing-is-like-this"),
+  "incidents-refused": at("/incidents?from=2026-02-01&until=2026-01-01"),
+  incident: ({ page }) => openIncident(page, "open"),
+  "incident-decided": ({ page }) => openIncident(page, "approved"),
+  "incident-confirm": async ({ page }) => {
+    await page.goto("/incidents?state=open");
+    await page.getByRole("checkbox", { name: /^Select incident/ }).first().check();
+    await page.getByRole("button", { name: "Approve", exact: true }).click();
+    await page.getByRole("heading", { level: 1, name: "Decide over 1 incident" }).waitFor();
+  },
+  "incident-folders": at("/incidents/folders"),
+  "incident-folder": at("/incidents/folders/named/held"),
+  "incident-folder-new-refused": submitted("/incidents/folders/new",
+    { Name: "x", "Kept for days": "often" }, "Keep in the draft"),
   directory: at("/directory"),
   "directory-new": at("/directory/new"),
   "directory-new-refused": submitted("/directory/new", { Name: "x", "Primary server": "no server" },
