@@ -66,6 +66,9 @@ bool fleet_check_domain(struct fleet *fleet, const char *name, const json_t *rou
  * left out, the rest is parsed as they do. Takes light drafts too, whose words it leaves aside.
  * `where` is such as "policies.filters[3].conditions[0].values[1]". */
 bool fleet_check_policies(struct fleet *fleet, const json_t *document, struct error *error);
+/* The policies as the documents of scanners would have them, with the malware policy that is set:
+ * for a dry run. Not checked. NULL with *error; the caller owns it. */
+json_t *fleet_scanner_policies(struct fleet *fleet, const json_t *document, struct error *error);
 /* Entries of a list, as far as they can be told without the rest of it: the domain that another one
  * stands for is taken as there. `where` is such as "aliases[3].to[0]". */
 bool fleet_check_entries(enum store_list list, const struct store_entry *entries, size_t count,

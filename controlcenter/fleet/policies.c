@@ -150,6 +150,21 @@ bool fleet_check_policies(struct fleet *fleet, const json_t *document, struct er
     return policies && leave_words(policies, error) && is_valid(policies, error);
 }
 
+json_t *fleet_scanner_policies(struct fleet *fleet, const json_t *document, struct error *error)
+{
+    struct error local = {0};
+    cleanup_json json_t *malware = store_setting_get(fleet->store, "policy.malware", &local);
+    if (!malware && local.code != ERROR_NOT_FOUND) {
+        if (error)
+            *error = local;
+        return NULL;
+    }
+    cleanup_json json_t *policies = for_scanners(document, error);
+    if (!policies || (malware && json_object_set(policies, "malware", malware) != 0))
+        return NULL;
+    return json_incref(policies);
+}
+
 /* --- what is in force --- */
 
 /* The members as text without braces, such as "groups":[...],"filters":[...]. */

@@ -103,6 +103,10 @@ void page_policy_version_export(struct http_request *request, struct http_respon
 void page_policy_import_form(struct http_request *request, struct http_response *response);
 void page_policy_import(struct http_request *request, struct http_response *response);
 
+/* policy_test.c */
+void page_policy_test_form(struct http_request *request, struct http_response *response);
+void page_policy_test(struct http_request *request, struct http_response *response);
+
 /* policy_groups.c, policy_group_edit.c */
 void page_policy_groups(struct http_request *request, struct http_response *response);
 void page_policy_group_move(struct http_request *request, struct http_response *response);

@@ -28,6 +28,7 @@ static const struct {
     {"policy_annotations", "policies"},
     {"policy_templates", "policies"},
     {"policy_review", "policies"},
+    {"policy_test", "policies"},
     {"domains", "protocols"},
     {"aliases", "protocols"},
     {"masquerades", "protocols"},

@@ -142,6 +142,8 @@ const struct http_route page_routes[] = {
     {HTTP_GET, "/policies/export", HTTP_SIGNED_IN, page_policy_export},
     {HTTP_GET, "/policies/import", HTTP_SIGNED_IN, page_policy_import_form},
     {HTTP_POST, "/policies/import", HTTP_UPLOAD, page_policy_import},
+    {HTTP_GET, "/policies/test", HTTP_SIGNED_IN, page_policy_test_form},
+    {HTTP_POST, "/policies/test", HTTP_UPLOAD, page_policy_test},
 
     {HTTP_GET, "/domains", HTTP_SIGNED_IN, page_domains},
     {HTTP_GET, "/domains/new", HTTP_SIGNED_IN, page_domain_new_form},

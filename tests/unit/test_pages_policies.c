@@ -197,6 +197,211 @@ static void two_administrators_lose_nothing(void **state)
     assert_leads_to(console, "/policies/filters?done=kept");
 }
 
+/* --- review, history --- */
+
+/* The value of a hidden field of the page that is shown. */
+static void hidden(const struct console *console, const char *name, char *value, size_t size)
+{
+    char field[80];
+    snprintf(field, sizeof field, "name=\"%s\" value=\"", name);
+    const char *found = strstr(body_of(console), field);
+    if (!found)
+        fail_msg("there is no field %s in %s", name, body_of(console));
+    found += strlen(field);
+    snprintf(value, size, "%.*s", (int)strcspn(found, "\""), found);
+}
+
+static void put_in_force(struct console *console, const char *comment)
+{
+    char revision[32], fields[128];
+    get(console, "/policies/review");
+    assert_status(console, 200);
+    hidden(console, "revision", revision, sizeof revision);
+    snprintf(fields, sizeof fields, "comment=%s&revision=%s", comment, revision);
+    post(console, "/policies/review", fields);
+    assert_leads_to(console, "/policies/history?done=in_force");
+}
+
+static void a_draft_is_reviewed_put_in_force_and_gone_back_from(void **state)
+{
+    struct console *console = *state;
+    char revision[32], fields[128];
+    add_filter(console, SIMPLE);
+    get(console, "/policies/review");
+    assert_shows(console, "<ins>the subject contains “salary” or “payslip”</ins>");
+    int64_t version = version_of(console->scene);
+    put_in_force(console, "First");
+    assert_true(version_of(console->scene) > version);
+    get(console, "/policies/filters");
+    assert_hides(console, "not in force yet");
+    act(console, "Payroll", "/switch", "enabled=no");
+    get(console, "/policies/review");
+    assert_shows(console, "<del>enabled</del><ins>disabled</ins>");
+    put_in_force(console, "Second");
+    get(console, "/policies/history");
+    assert_shows(console, "<strong>First</strong>");
+    assert_shows(console, "disabled filter Payroll");
+    get(console, "/policies/history/compare?from=2&to=1");
+    assert_shows(console, "<del>disabled</del><ins>enabled</ins>");
+    get(console, "/policies/history/1");
+    hidden(console, "revision", revision, sizeof revision);
+    snprintf(fields, sizeof fields, "revision=%s", revision);
+    post(console, "/policies/history/1/revert", fields);
+    assert_leads_to(console, "/policies/review?done=reverted");
+    get(console, "/policies/review");
+    assert_shows(console, "<del>disabled</del><ins>enabled</ins>");
+    post(console, "/policies/history/1/revert", fields); /* of a draft that is gone */
+    assert_status(console, 409);
+    get(console, "/policies/history/3");
+    assert_status(console, 404);
+}
+
+static void only_the_draft_that_was_seen_is_put_in_force_or_discarded(void **state)
+{
+    struct console *console = *state;
+    char revision[32], fields[128];
+    add_filter(console, SIMPLE);
+    get(console, "/policies/review");
+    hidden(console, "revision", revision, sizeof revision);
+    act(console, "Payroll", "/switch", "enabled=no"); /* somebody else */
+    snprintf(fields, sizeof fields, "comment=Mine&revision=%s", revision);
+    post(console, "/policies/review", fields);
+    assert_status(console, 409);
+    assert_shows(console, "Somebody else has changed the draft since you looked at it.");
+    assert_shows(console, "value=\"Mine\"");
+    post(console, "/policies/discard", fields);
+    assert_status(console, 409);
+    hidden(console, "revision", revision, sizeof revision);
+    snprintf(fields, sizeof fields, "revision=%s", revision);
+    post(console, "/policies/discard", fields);
+    assert_leads_to(console, "/policies/filters?done=discarded");
+    get(console, "/policies/filters");
+    assert_shows(console, "No filter yet");
+}
+
+static void a_move_is_one_change_of_the_filter_that_moved(void **state)
+{
+    struct console *console = *state;
+    add_filter(console, SIMPLE);
+    add_filter(console, "name=Second&conditions=0&actions=0&then=stop&direction_inbound=on");
+    add_filter(console, "name=Third&conditions=0&actions=0&then=stop&direction_inbound=on");
+    put_in_force(console, "");
+    act(console, "Payroll", "/move", "before=");
+    get(console, "/policies/filters");
+    assert_shows(console, "1 change is not in force yet");
+    get(console, "/policies/review");
+    assert_shows(console, "It stands behind Third now.");
+}
+
+/* --- groups --- */
+
+static void every_wrong_member_of_a_group_is_named(void **state)
+{
+    struct console *console = *state;
+    get(console, "/policies/groups/new");
+    post(console, "/policies/groups/new",
+         "name=Sales&members=anna@example.com%0Anobody%0A@example.org%0Agroup:%0A@.example.net"
+         "%0Agroup:sales");
+    assert_status(console, 422);
+    assert_shows(console, "Line 2, <q>nobody</q>");
+    assert_shows(console, "Line 4, <q>group:</q>");
+    assert_hides(console, "Line 3");
+    post(console, "/policies/groups/new",
+         "name=Sales&members=@example.org&inbound_virus=quarantine&inbound_virus_hours=900");
+    assert_status(console, 422);
+    assert_shows(console, "id=\"error-inbound_virus_hours\"");
+}
+
+static void a_group_in_use_is_not_removed_and_says_where(void **state)
+{
+    struct console *console = *state;
+    char id[65], path[160], fields[400];
+    get(console, "/policies/groups/new");
+    post(console, "/policies/groups/new",
+         "name=Sales&members=@example.org&inbound_virus=quarantine&inbound_virus_hours=48"
+         "&inbound_virus_then=deliver&outbound_worm=reject&outbound_worm_bypass=on");
+    assert_leads_to(console, "/policies/groups?done=kept");
+    id_of(console, "groups", "Sales", id);
+    snprintf(path, sizeof path, "/policies/groups/named/%s", id);
+    get(console, path);
+    assert_shows(console, "name=\"inbound_virus_hours\" value=\"48\"");
+    get(console, "/policies/review");
+    assert_shows(console, "inbound viruses: quarantine for 48 hours, then deliver");
+    assert_shows(console, "outbound mass-mailing worms: reject, without content filters");
+    snprintf(fields, sizeof fields,
+             "name=For%%20Sales&direction_inbound=on&direction_outbound=on&group_%s=on"
+             "&conditions=0&actions=0&then=stop",
+             id);
+    add_filter(console, fields);
+    get(console, "/policies/filters");
+    assert_shows(console, "For mail of the group Sales: always stop.");
+    strcat(path, "/remove");
+    post(console, path, "");
+    assert_status(console, 409);
+    assert_shows(console, "<li>For Sales</li>");
+    act(console, "For Sales", "/remove", "");
+    post(console, path, "");
+    assert_leads_to(console, "/policies/groups?done=removed");
+}
+
+/* --- files --- */
+
+static void import(struct console *console, const char *text)
+{
+    char revision[32], fields[4000];
+    struct buffer encoded = BUFFER_INIT;
+    get(console, "/policies/import");
+    hidden(console, "revision", revision, sizeof revision);
+    http_encode(&encoded, text);
+    snprintf(fields, sizeof fields, "revision=%s&text=%s", revision, buffer_text(&encoded));
+    buffer_free(&encoded);
+    post(console, "/policies/import", fields);
+}
+
+static void an_export_is_imported_again_and_is_the_same(void **state)
+{
+    struct console *console = *state;
+    add_filter(console, SIMPLE);
+    get(console, "/policies/export");
+    assert_shows(console, "{\n  \"gatehouse_policies\": 1,\n");
+    char *first = strdup(body_of(console));
+    act(console, "Payroll", "/remove", "");
+    import(console, first);
+    assert_leads_to(console, "/policies/review?done=imported");
+    get(console, "/policies/export");
+    assert_string_equal(body_of(console), first);
+    free(first);
+}
+
+static void a_fault_in_a_file_is_named_by_filter_and_field(void **state)
+{
+#define FILE_OF(conditions)                                                                        \
+    "{\"gatehouse_policies\":1,\"filters\":[{\"id\":\"a\",\"name\":\"Payroll\",\"conditions\":"    \
+    "[{\"field\":\"subject\",\"op\":\"contains\",\"values\":[\"a\"]}," conditions                  \
+    "],\"actions\":[],\"then\":\"stop\"}]}"
+    static const struct {
+        const char *file, *shown;
+    } cases[] = {
+        {FILE_OF("{\"field\":\"subject\",\"op\":\"matches\",\"values\":[\"a(b\"]}"),
+         "Filter “Payroll”, condition 2, value 1: "},
+        {FILE_OF("{\"field\":\"colour\"}"), "Filter “Payroll”, condition 2, field: "},
+        {"{\"gatehouse_policies\":1,\"groups\":[{\"id\":\"a\",\"name\":\"\"}]}",
+         "Policy group 1, name: "},
+        {"{\"gatehouse_policies\":1,\"rules\":[]}", "rules"},
+        {"{\"filters\":[]}", "is no file of policies"},
+        {"{\"gatehouse_policies\":1", "line 1"},
+        {"[1]", "is no file of policies"},
+    };
+    struct console *console = *state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        import(console, cases[i].file);
+        assert_status(console, 422);
+        assert_shows(console, cases[i].shown);
+    }
+    get(console, "/policies/filters");
+    assert_shows(console, "No filter yet");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -205,6 +410,13 @@ int main(void)
         signed_in_page_test(rows_come_and_go_without_a_script),
         signed_in_page_test(filters_change_places_and_are_switched_copied_and_removed),
         signed_in_page_test(two_administrators_lose_nothing),
+        signed_in_page_test(a_draft_is_reviewed_put_in_force_and_gone_back_from),
+        signed_in_page_test(only_the_draft_that_was_seen_is_put_in_force_or_discarded),
+        signed_in_page_test(a_move_is_one_change_of_the_filter_that_moved),
+        signed_in_page_test(every_wrong_member_of_a_group_is_named),
+        signed_in_page_test(a_group_in_use_is_not_removed_and_says_where),
+        signed_in_page_test(an_export_is_imported_again_and_is_the_same),
+        signed_in_page_test(a_fault_in_a_file_is_named_by_filter_and_field),
     };
     return cmocka_run_group_tests(tests, open_group, close_group);
 }
