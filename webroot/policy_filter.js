@@ -20,7 +20,7 @@
     const page = new DOMParser().parseFromString(await response.text(), "text/html");
     const answered = page.getElementById("filter");
     if (!response.ok || !answered) throw new Error(`status ${response.status}`);
-    return { page, isNew: fieldsFor(what).toString() === fields.toString() };
+    return { page, isCurrent: fieldsFor(what).toString() === fields.toString() };
   };
 
   const sayAgain = async () => {
@@ -57,7 +57,7 @@
     form.setAttribute("aria-busy", "true");
     try {
       let answer = await ask(what);
-      for (let i = 0; i < 5 && !answer.isNew; i++) answer = await ask(what);
+      for (let i = 0; i < 5 && !answer.isCurrent; i++) answer = await ask(what);
       if (number === asked) {
         showRows(answer.page);
         focusAfter(what, id);

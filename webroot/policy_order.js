@@ -112,18 +112,15 @@
       else over.after(row);
     };
     const end = (at) => {
-      handle.removeEventListener("pointermove", move);
-      handle.removeEventListener("pointerup", end);
-      handle.removeEventListener("pointercancel", end);
+      for (const [name, listener] of Object.entries(listeners)) document.removeEventListener(name, listener);
       row.classList.remove("taken");
       if (at.type === "pointercancel" && stoodBefore) stoodBefore.before(row);
       else if (at.type === "pointercancel") list().append(row);
       else if (row.nextElementSibling !== stoodBefore) save(row);
     };
-    handle.setPointerCapture(event.pointerId);
+    // On the document: a handle that changes its place loses what it has captured.
+    const listeners = { pointermove: move, pointerup: end, pointercancel: end };
     row.classList.add("taken");
-    handle.addEventListener("pointermove", move);
-    handle.addEventListener("pointerup", end);
-    handle.addEventListener("pointercancel", end);
+    for (const [name, listener] of Object.entries(listeners)) document.addEventListener(name, listener);
   });
 })();
