@@ -32,8 +32,11 @@ static char *header_text(const struct buffer *body)
         if (kept == 0)
             break;
         buffer_add(&text, at, kept);
-        if (!text.failed)
+        if (!text.failed) {
+            for (size_t i = start; i < text.length; i++)
+                text.data[i] = text.data[i] == '\t' ? ' ' : text.data[i];
             text.length = start + utf8_scrub(text.data + start, kept);
+        }
         buffer_add(&text, "\n", 1);
         at += line;
         left -= line;

@@ -95,6 +95,7 @@ void incident_put_actions(struct page *page, const struct incident_folder *folde
             enum incident_step_kind kind = action->steps[j].kind;
             page_put_true(page, step, incident_step_name(kind));
             page_put_text(page, step, "value", action->steps[j].value);
+            page_put(page, step, "is_further", json_boolean(j > 0));
             ends_badly = ends_badly || kind == INCIDENT_BOUNCE || kind == INCIDENT_DELETE;
         }
         page_put(page, row, "ends_badly", json_boolean(ends_badly));

@@ -43,7 +43,7 @@ static int add_incident(struct console *console, const char *folder, const char 
         "id", "pay", "name", "Payroll", "finds", "filter", "pay", "name", "Payroll", "part", "body",
         "text", "salary", "sender", "boss@example.org", "recipients", "rose@example.com", "subject",
         subject, "direction", "inbound", "verdict", "clean");
-    snprintf(text, sizeof(text), "Subject: %s\r\nX-Odd: <b>\r\n\r\nthe Salary\r\n", subject);
+    snprintf(text, sizeof(text), "Subject: %s\r\nX-Odd: <b>\r\n\tfolded\r\n\r\nthe Salary\r\n", subject);
     struct store *store = console->scene->store;
     if (!*scanner_id)
         add_scanner(console, "mx1.example.org", "{}", scanner_id);
@@ -97,7 +97,7 @@ static void a_message_is_shown_as_text_with_what_matched(void **state)
     int number = add_incident(console, "held", "Pay");
     get(console, path_of(number, ""));
     assert_status(console, 200);
-    assert_shows(console, "X-Odd: &lt;b&gt;");
+    assert_shows(console, "X-Odd: &lt;b&gt;\n folded\n");
     assert_shows(console, "<mark title=\"Payroll\">Salary</mark>");
     assert_shows(console, "<mark title=\"Payroll\">salary</mark>");
     assert_shows(console, "&lt;b&gt;Rose&lt;/b&gt;");
