@@ -1,5 +1,7 @@
 #include "scanner/mta/config_ref.h"
 
+#include "scanner/policy/malware.h"
+
 #include <stdlib.h>
 
 static bool has_filters(const struct policy_set *set)
@@ -15,8 +17,10 @@ struct config_ref *config_ref_new(struct scanner_config *config)
     struct config_ref *reference = calloc(1, sizeof(*reference));
     if (!reference)
         abort();
-    *reference = (struct config_ref){
-        .config = config, .has_filters = has_filters(config->policy), .references = 1};
+    *reference = (struct config_ref){.config = config,
+                                     .cleans = policy_cleans(config),
+                                     .has_filters = has_filters(config->policy),
+                                     .references = 1};
     if (config->policy && (config->policy->group_count > 0 || reference->has_filters)) {
         reference->groups = policy_groups_new(config->policy);
         if (!reference->groups)

@@ -9,6 +9,7 @@
 struct config_ref {
     const struct scanner_config *config;
     struct policy_groups *groups; /* compiled once; NULL: everybody is in the default group */
+    uint32_t cleans;              /* policy_cleans */
     bool has_filters;             /* one is enabled at least, so that the engine is to be asked */
     unsigned references;
 };

@@ -335,7 +335,7 @@ static void scan(struct intake_job *job)
         .id = job->draft.id,
         .size = job->size,
         .seconds = config->engine.scan_seconds,
-        .clean = policy_cleans(config),
+        .clean = job->config->cleans,
         .wait_ms = config->scan_wait_seconds * 1000,
     };
     give_to_engine(job, &order);

@@ -328,7 +328,7 @@ static void scan(struct rescan *rescan)
         .fd = queue_body_descriptor(mta->queue, message, &error),
         .size = message->body_length,
         .seconds = config->engine.scan_seconds,
-        .clean = policy_cleans(config),
+        .clean = rescan->config->cleans,
         .age_ms = timestamp_now_ms() - message->received_at,
     };
     if (order.fd >= 0 && rescan->config->has_filters) {

@@ -130,6 +130,8 @@ static void the_engine_is_told_who_everybody_is(void **state)
         "default");
     assert_string_equal(json_string_value(json_object_get(bob, "address")), "bob@example.test");
     assert_string_equal(json_string_value(json_object_get(bob, "group")), "board");
+    answer(CLEAN, -1);
+    await_answers(1);
 }
 
 static void without_enabled_filters_the_engine_is_asked_nothing(void **state)
@@ -139,6 +141,8 @@ static void without_enabled_filters_the_engine_is_asked_nothing(void **state)
     submit_to(people, 1);
     await_scan(1);
     assert_false(scene.asked[0].asks_policy);
+    answer(CLEAN, -1);
+    await_answers(1);
 }
 
 /* --- several results --- */
