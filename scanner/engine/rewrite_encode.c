@@ -5,8 +5,8 @@
 #include <string.h>
 
 #define QUOTED_LINE 76
-#define MOSTLY_ASCII 6 /* one byte of so many may be none, or base64 is shorter and reads as well  \
-                        */
+/* Where more than one byte of so many is not ASCII, base64 is shorter. */
+#define MOSTLY_ASCII 6
 
 GMimeContentEncoding rewrite_choose_encoding(const char *data, size_t length)
 {
