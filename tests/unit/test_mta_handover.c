@@ -392,7 +392,8 @@ static void a_client_may_go_while_its_message_is_stored(void **state)
     struct error error = {0};
     json_decref(good(ask(line, envelope(new_id(id)))));
     json_decref(good(ask(line, piece(id, 0, "Subject: y\r\n\r\n", 14))));
-    text = json_dumps(end(id, 14), JSON_COMPACT);
+    cleanup_json json_t *request = end(id, 14);
+    text = json_dumps(request, JSON_COMPACT);
     say(line, (const char *const[]){text, NULL});
     free(text);
     close(line->fd);
