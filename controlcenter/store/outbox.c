@@ -10,6 +10,9 @@
 #include <string.h>
 
 #define PROBLEM_SIZE 641
+/* As scanners take them, with the NUL: what is longer is cut, for the mail matters more. */
+#define REASON_SIZE 101
+#define ADMINISTRATOR_SIZE 129
 
 static const char insert_mail[] =
     "WITH added AS (INSERT INTO outbox (id, sender, recipients, message, message_id, header, route,"
@@ -68,7 +71,7 @@ bool store_outbox_insert(PGconn *connection, const struct store_outbox_new *mail
 {
     struct store_parameters parameters = {0};
     struct message_id made = message_id_new();
-    char scanner[37];
+    char scanner[37], reason[REASON_SIZE], administrator[ADMINISTRATOR_SIZE];
     if (!check(mail, error))
         return false;
     cleanup_json json_t *list = recipients_of(mail);
@@ -87,8 +90,9 @@ bool store_outbox_insert(PGconn *connection, const struct store_outbox_new *mail
     store_add_text(&parameters, mail->header);
     store_add_text(&parameters, mail->route);
     store_add_boolean(&parameters, mail->inbound);
-    store_add_text(&parameters, mail->reason);
-    store_add_text(&parameters, mail->administrator ? mail->administrator : "");
+    store_add_text(&parameters, store_clean(reason, sizeof(reason), mail->reason));
+    store_add_text(&parameters,
+                   store_clean(administrator, sizeof(administrator), mail->administrator));
     store_add_text(&parameters,
                    mail->scanner_id && store_uuid(mail->scanner_id, scanner) ? scanner : NULL);
     return store_run(connection, insert_mail, &parameters, error);

@@ -17,8 +17,8 @@
 
 #define SUBMISSION_UPLOADS_MOST 16
 #define SUBMISSION_UPLOAD_MS (600 * 1000)
-#define SUBMISSION_DATA_BYTES (1u << 20) /* of one piece */
-#define SUBMISSION_RECIPIENTS_MOST 1000
+#define SUBMISSION_DATA_BYTES (1u << 20)  /* of one piece */
+#define SUBMISSION_RECIPIENTS_MOST 100000 /* as the queue; the request's size is bounded too */
 #define SUBMISSION_HEADER_BYTES (64u << 10)
 
 struct submissions;
