@@ -233,6 +233,19 @@ test("two administrators do not lose each other's work", async ({ page }) => {
   await page.getByRole("status").filter({ hasText: "Kept" }).waitFor();
 });
 
+test("a message is tried on the draft, and every rule says why", async ({ page }) => {
+  await page.goto("/policies/test");
+  await page.getByLabel("Sender").fill("somebody@client.test");
+  await page.getByLabel("Recipients").fill("anna@example.com\nbob@nobody.test");
+  await page.getByLabel("Or its text").fill("Subject: the third\nFrom: somebody@client.test\n\nHello");
+  await page.getByRole("button", { name: "Try it" }).click();
+  const bob = page.getByRole("region", { name: "bob@nobody.test" });
+  await bob.getByText("It is deleted.").waitFor({ timeout: 45000 });
+  await bob.getByText("The filter Third decides.").waitFor();
+  assert.match(await bob.innerText(), /the subject contains “third” met/);
+  assert.match(await page.getByRole("region", { name: "anna@example.com" }).innerText(), /^anna@example\.com Sales/);
+});
+
 test("without scripts a filter gets its inputs and is added", async ({ page, browser }) => {
   const plain = await browser.newPage({ javaScriptEnabled: false,
     storageState: await page.context().storageState() });
