@@ -12,9 +12,11 @@ CREATE TABLE notification (
     due_at timestamptz NOT NULL DEFAULT now(),
     sent_at timestamptz,
     problem text NOT NULL DEFAULT '',       -- why it is late, or was not sent
-    given_up boolean NOT NULL DEFAULT false,
-    UNIQUE (message_id, template, filter, send_to, recipients)
+    given_up boolean NOT NULL DEFAULT false
 );
+-- By hashes: very many recipients would not fit into an index.
+CREATE UNIQUE INDEX notification_once ON notification (message_id, template, filter,
+    jsonb_hash_extended(send_to, 0), jsonb_hash_extended(recipients, 0));
 CREATE INDEX notification_due ON notification (due_at) WHERE sent_at IS NULL AND NOT given_up;
 CREATE INDEX notification_created ON notification (created_at);
 

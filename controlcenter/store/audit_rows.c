@@ -5,6 +5,7 @@
  * anything else: that waits for whoever writes the same message at this moment, so that its owner
  * is certain when the events of other scanners' messages are taken out. */
 #include "controlcenter/store/audit_internal.h"
+#include "controlcenter/store/notifications_internal.h"
 
 #include "common/cleanup.h"
 
@@ -390,6 +391,20 @@ static bool write_events(PGconn *connection, const struct audit_source *source,
     return ok;
 }
 
+/* Notes what filters want people to be told. Whatever of an event the database cannot take has
+ * failed by its COPY already, so that nothing here is an event's fault. */
+static bool write_notifications(PGconn *connection, const char *scanner_id,
+                                const struct audit_event *events, size_t count, struct error *error)
+{
+    for (size_t i = 0; i < count; i++) {
+        const json_t *notify = json_object_get(events[i].value, "notify");
+        if (!events[i].foreign && notify && strcmp(events[i].type, "filters") == 0 &&
+            !store_notification_insert(connection, scanner_id, events[i].id, notify, error))
+            return false;
+    }
+    return true;
+}
+
 static bool write_messages(PGconn *connection, struct rows *rows, const char *scanner_id,
                            struct audit_event *events, size_t count, bool *is_data,
                            struct error *error)
@@ -411,6 +426,7 @@ static bool write_rest(PGconn *connection, struct rows *rows, const struct audit
     return write_table(connection, upsert_recipients, rows->recipients, scanner_id, is_data,
                        error) &&
            write_events(connection, source, events, count, is_data, error) &&
+           write_notifications(connection, scanner_id, events, count, error) &&
            write_table(connection, add_figures, rows->hours, scanner_id, is_data, error);
 }
 
