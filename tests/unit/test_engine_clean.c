@@ -10,30 +10,10 @@
 #include <cmocka.h>
 
 #include "test_engine_archives.h"
+#include "test_engine_opened.h"
 
-#define MINUTE_US 60000000
 #define EVIL "some EVIL bytes"
 #define THREAT "Test.Evil"
-
-struct opened {
-    struct message *message;
-    struct tree *tree;
-};
-
-static struct opened open_bytes(const char *data, size_t length)
-{
-    struct tree_limits limits = tree_default_limits(MINUTE_US);
-    struct opened opened = {.message = message_parse(data, length)};
-    opened.tree = tree_build(opened.message, &limits);
-    assert_non_null(opened.tree);
-    return opened;
-}
-
-static void close_opened(struct opened *opened)
-{
-    tree_free(opened->tree);
-    message_free(opened->message);
-}
 
 static size_t find(const struct tree *tree, const char *path)
 {

@@ -11,34 +11,14 @@
 #include <cmocka.h>
 
 #include "test_engine_archives.h"
+#include "test_engine_opened.h"
 
 #include <unistd.h>
 
-#define MINUTE_US 60000000
 #define NOTE "Sent from outside."
 #define JAPANESE "\xe7\xa4\xbe\xe5\xa4\x96\xe3\x81\x8b\xe3\x82\x89" /* 社外から */
 
 /* --- writing anew, and reading --- */
-
-struct opened {
-    struct message *message;
-    struct tree *tree;
-};
-
-static struct opened open_bytes(const char *data, size_t length)
-{
-    struct tree_limits limits = tree_default_limits(MINUTE_US);
-    struct opened opened = {.message = message_parse(data, length)};
-    opened.tree = tree_build(opened.message, &limits);
-    assert_non_null(opened.tree);
-    return opened;
-}
-
-static void close_opened(struct opened *opened)
-{
-    tree_free(opened->tree);
-    message_free(opened->message);
-}
 
 static struct buffer edit_all(const char *mail, const struct rewrite_edit *edits, size_t count)
 {
