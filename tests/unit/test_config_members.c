@@ -11,6 +11,8 @@
 
 #include <cmocka.h>
 
+#include "quoted_json.h"
+
 #include <string.h>
 
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
@@ -21,19 +23,6 @@ static const char base[] =
     "'smtp':{'inbound':{'listeners':[{'address':'::1','port':25}]},'outbound':{'listeners':[]}},"
     "'domains':[{'name':'example.com','route':{'kind':'mx'}},"
     "{'name':'example.net','route':{'kind':'mx'}}]}";
-
-/* Texts stand here with ' for ". */
-static json_t *read_quoted(const char *text)
-{
-    cleanup_free char *plain = strdup(text);
-    for (char *at = plain; *at; at++)
-        if (*at == '\'')
-            *at = '"';
-    json_t *value = json_loads(plain, JSON_DECODE_ANY, NULL);
-    if (!value)
-        fail_msg("no JSON: %s", plain);
-    return value;
-}
 
 /* The small document with the members of `change` merged in. */
 static struct scanner_config *parse(const char *change, struct error *error)

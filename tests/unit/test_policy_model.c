@@ -12,23 +12,12 @@
 
 #include <cmocka.h>
 
+#include "quoted_json.h"
+
 #include <stdio.h>
 #include <string.h>
 
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
-
-/* Texts stand here with ' for ". */
-static json_t *read_quoted(const char *text)
-{
-    cleanup_free char *plain = strdup(text);
-    for (char *at = plain; *at; at++)
-        if (*at == '\'')
-            *at = '"';
-    json_t *value = json_loads(plain, JSON_DECODE_ANY, NULL);
-    if (!value)
-        fail_msg("no JSON: %s", plain);
-    return value;
-}
 
 static struct policy_set *parse(const char *text, struct error *error)
 {
