@@ -16,7 +16,13 @@
  * the filter was met.
  *
  * Texts. Case is that of Unicode's simple folding: "STRASSE" is not "straße", the Kelvin sign is
- * "k". Bytes that are not UTF-8 are as "?". The body is every part with POLICY_NODE_BODY, attached
+ * "k". Bytes that are not UTF-8 are as "?". "contains", "equals", "begins", "ends" and dictionaries
+ * compare text regardless of how it is set: white space of any sort and length, line breaks among
+ * it, is one blank, and none between characters of Chinese or Japanese, which break lines anywhere;
+ * forms of full width (U+FF01 to U+FF5E) are those of ASCII; soft hyphens, characters of no width,
+ * marks of direction and variation, and control characters count as nothing. Values are read the
+ * same way, and one of which nothing is left is never found. Expressions and patterns see the text
+ * as it is. The body is every part with POLICY_NODE_BODY, attached
  * text every other one that is an attachment or came out of one; "tags" takes text with tags where
  * a part has one, of attachments too. From, To and Cc are read as lists of addresses, each of them
  * a text; so is each header field of a name, each attachment's name, sender and recipient.

@@ -154,6 +154,124 @@ bool folded_text_make(struct folded_text *folded, const struct folding *folding,
     return true;
 }
 
+/* White space, and what looks like it. */
+static bool is_white(uint32_t c)
+{
+    return (c >= '\t' && c <= '\r') || c == ' ' || c == 0x85 || c == 0xa0 || c == 0x1680 ||
+           (c >= 0x2000 && c <= 0x200a) || c == 0x2028 || c == 0x2029 || c == 0x202f ||
+           c == 0x205f || c == 0x2800 || c == 0x3000;
+}
+
+/* Control characters, and those that Unicode says are shown as nothing. */
+static bool is_unseen(uint32_t c)
+{
+    static const uint32_t ranges[][2] = {
+        {0x00, 0x08},       {0x0e, 0x1f},     {0x7f, 0x84},       {0x86, 0x9f},
+        {0xad, 0xad},       {0x34f, 0x34f},   {0x61c, 0x61c},     {0x115f, 0x1160},
+        {0x17b4, 0x17b5},   {0x180b, 0x180f}, {0x200b, 0x200f},   {0x202a, 0x202e},
+        {0x2060, 0x206f},   {0x3164, 0x3164}, {0xfe00, 0xfe0f},   {0xfeff, 0xfeff},
+        {0xffa0, 0xffa0},   {0xfff0, 0xfff8}, {0x1bca0, 0x1bca3}, {0x1d173, 0x1d17a},
+        {0xe0000, 0xe0fff},
+    };
+    for (size_t i = 0; i < sizeof ranges / sizeof ranges[0] && c >= ranges[i][0]; i++)
+        if (c <= ranges[i][1])
+            return true;
+    return false;
+}
+
+/* Characters of scripts that break lines anywhere: Chinese and Japanese, their marks among them. */
+static bool breaks_anywhere(uint32_t c)
+{
+    return (c >= 0x2e80 && c <= 0x9fff && c != 0x3000 && c != 0x3164) ||
+           (c >= 0xf900 && c <= 0xfaff) || (c >= 0xff61 && c <= 0xff9f) ||
+           (c >= 0x20000 && c <= 0x3ffff);
+}
+
+static uint32_t narrow(uint32_t c)
+{
+    return c >= 0xff01 && c <= 0xff5e ? c - 0xfee0 : c;
+}
+
+/* What one step of loosening reads and writes. */
+struct loosening {
+    const char *text, *begin;
+    size_t length, at;
+    char *out;
+};
+
+/* Passes over white space and what is unseen; says the character behind, 0 at the end, and whether
+ * there was white space. */
+static uint32_t pass_over(struct loosening *l, bool *white)
+{
+    *white = false;
+    while (l->at < l->length) {
+        size_t bytes;
+        uint32_t character = utf8_decode(l->text + l->at, l->length - l->at, &bytes);
+        bool space = is_white(character);
+        if (!space && !is_unseen(character))
+            return character;
+        *white |= space;
+        l->at += bytes;
+    }
+    return 0;
+}
+
+/* One character, or a stretch of white space and what is unseen. */
+static void loosen_step(struct loosening *l, const struct folding *folding, bool match_case)
+{
+    bool white;
+    size_t bytes, before = l->at;
+    uint32_t character = pass_over(l, &white);
+    if (l->at > before) {
+        bool joined = l->out > l->begin && breaks_anywhere(character) &&
+                      breaks_anywhere(utf8_before(l->begin, (size_t)(l->out - l->begin)));
+        if (white && !joined)
+            *l->out++ = ' ';
+        return;
+    }
+    utf8_decode(l->text + l->at, l->length - l->at, &bytes);
+    character = narrow(character);
+    l->out += utf8_encode(match_case ? character : folding_fold(folding, character), l->out);
+    l->at += bytes;
+}
+
+/* Bytes that are as they are, or folded, whatever stands beside them. */
+static bool is_plain(const char *text, size_t at, size_t length)
+{
+    unsigned char byte = (unsigned char)text[at];
+    if (byte == ' ')
+        return at + 1 < length && text[at + 1] > ' ' && text[at + 1] < 0x7f;
+    return byte > ' ' && byte < 0x7f;
+}
+
+bool folded_text_loosen(struct folded_text *folded, const struct folding *folding, bool match_case,
+                        const char *text, size_t length)
+{
+    *folded = (struct folded_text){0};
+    folded->data = length < SIZE_MAX / 2 - 8 ? malloc(length + length / 2 + 8) : NULL;
+    if (!folded->data)
+        return false;
+    struct loosening l = {text, folded->data, length, 0, folded->data};
+    while (l.at < length) {
+        if (is_plain(text, l.at, length)) {
+            unsigned char byte = (unsigned char)text[l.at++];
+            *l.out++ = (char)(match_case ? byte : folding->ascii[byte]);
+            continue;
+        }
+        size_t read = l.at;
+        const char *written = l.out;
+        loosen_step(&l, folding, match_case);
+        if (l.at - read != (size_t)(l.out - written) &&
+            !add_shift(folded, (size_t)(l.out - folded->data), l.at)) {
+            folded_text_free(folded);
+            return false;
+        }
+    }
+    *l.out = '\0';
+    folded->length = (size_t)(l.out - folded->data);
+    return true;
+}
+
 void folded_text_free(struct folded_text *folded)
 {
     free(folded->data);

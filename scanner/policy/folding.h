@@ -1,5 +1,6 @@
 /* Text regardless of case: Unicode simple case folding, character by character, with the way back
- * from a place in the folded text to the place in the text. */
+ * from a place in the folded text to the place in the text. And text regardless of how it is set:
+ * lines, blanks and what nobody sees (evaluate.h). */
 #ifndef GATEHOUSE_SCANNER_POLICY_FOLDING_H
 #define GATEHOUSE_SCANNER_POLICY_FOLDING_H
 
@@ -33,6 +34,11 @@ struct folded_text {
 /* Folds text of valid UTF-8. false without memory; *folded is empty then. */
 bool folded_text_make(struct folded_text *folded, const struct folding *folding, const char *text,
                       size_t length);
+/* As folded_text_make, with white space as one blank, or none between characters of Chinese and
+ * Japanese, forms of full width as those of ASCII, and without characters that are not seen. The
+ * case stays where it is to `match_case`. */
+bool folded_text_loosen(struct folded_text *folded, const struct folding *folding, bool match_case,
+                        const char *text, size_t length);
 void folded_text_free(struct folded_text *folded);
 /* The place in the text of a place between characters of the folded text. */
 size_t folded_text_place(const struct folded_text *folded, size_t place);

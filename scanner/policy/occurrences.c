@@ -7,7 +7,8 @@
 
 /* Goes from one find of a value to the next. */
 struct seeker {
-    const char *literal; /* NULL: an expression */
+    const char *literal;         /* NULL: an expression */
+    struct folded_text loosened; /* what `literal` is in where the case counts */
     size_t literal_length;
     const struct expression *expression;
     size_t start, end; /* of its find */
@@ -19,7 +20,8 @@ struct seeking {
     struct run *run;
     const struct program_condition *condition;
     struct text *text;
-    const char *data; /* what is searched: the text, or its folded form */
+    const struct folded_text *form; /* of the text that is searched; NULL: itself */
+    const char *data;
     size_t length;
     struct seeker *seekers;
     size_t count;
@@ -97,7 +99,7 @@ static struct seeker *next_find(const struct seeking *s, size_t from, bool *in_l
 
 static bool sweep(struct seeking *s)
 {
-    bool in_limits = true, folded = s->data == s->text->folded.data;
+    bool in_limits = true;
     size_t from = 0, finds = 0;
     struct seeker *find;
     while (!s->ended && (find = next_find(s, from, &in_limits))) {
@@ -109,9 +111,9 @@ static bool sweep(struct seeking *s)
                 utf8_decode(s->data + end, s->length - end, &bytes);
             from = end + bytes;
         }
-        if (folded) {
-            start = folded_text_place(&s->text->folded, start);
-            end = folded_text_place(&s->text->folded, end);
+        if (s->form) {
+            start = folded_text_place(s->form, start);
+            end = folded_text_place(s->form, end);
         }
         s->ended = !s->found(s->context, s->text, start, end, 1);
         if (++finds % CHECK_CLOCK_EVERY == 0 && run_is_late(s->run))
@@ -120,7 +122,13 @@ static bool sweep(struct seeking *s)
     return in_limits;
 }
 
-/* The seekers of the values that the text may have. */
+static void drop_seekers(struct seeking *s)
+{
+    while (s->count > 0)
+        folded_text_free(&s->seekers[--s->count].loosened);
+}
+
+/* The seekers of the values that the text may have; false without memory. */
 static bool make_seekers(struct seeking *s)
 {
     const struct patterns *patterns = s->run->program->patterns;
@@ -137,19 +145,34 @@ static bool make_seekers(struct seeking *s)
         if (!source->match_case) {
             seeker->literal = patterns_literal(patterns, value->id, &seeker->literal_length);
         } else {
-            seeker->literal = source->values.items[value->value];
-            seeker->literal_length = strlen(seeker->literal);
+            const char *text = source->values.items[value->value];
+            if (!folded_text_loosen(&seeker->loosened, s->run->program->folding, true, text,
+                                    strlen(text)))
+                return false;
+            seeker->literal = seeker->loosened.data;
+            seeker->literal_length = seeker->loosened.length;
+        }
+        if (seeker->literal_length == 0) { /* all of it is never seen */
+            folded_text_free(&seeker->loosened);
+            s->count--;
         }
     }
-    return s->count > 0;
+    return true;
 }
 
-static void choose_form(struct seeking *s)
+/* Makes the form of the text in which the seekers look; false without memory. */
+static bool choose_form(struct seeking *s)
 {
-    bool literal = s->count > 0 && s->seekers[0].literal;
-    bool folded = literal && !s->condition->source->match_case;
-    s->data = folded ? s->text->folded.data : s->text->data;
-    s->length = folded ? s->text->folded.length : s->text->length;
+    bool match_case = s->condition->source->match_case;
+    s->form = NULL;
+    if (s->count > 0 && s->seekers[0].literal) {
+        if (!run_loosen(s->run, s->text, match_case))
+            return false;
+        s->form = match_case ? &s->text->cased : &s->text->loose;
+    }
+    s->data = s->form ? s->form->data : s->text->data;
+    s->length = s->form ? s->form->length : s->text->length;
+    return true;
 }
 
 static bool fits_whole(const struct seeking *s, const struct seeker *seeker)
@@ -181,9 +204,9 @@ static bool whole(struct seeking *s)
         return true;
     bool ends = s->condition->source->operation == POLICY_ENDS;
     size_t start = ends ? s->length - best : 0, end = start + best;
-    if (s->count > 0 && !s->condition->source->match_case) {
-        start = folded_text_place(&s->text->folded, start);
-        end = folded_text_place(&s->text->folded, end);
+    if (s->form) {
+        start = folded_text_place(s->form, start);
+        end = folded_text_place(s->form, end);
     }
     s->ended = !s->found(s->context, s->text, start, end, 1);
     return true;
@@ -211,8 +234,8 @@ static bool on_word(void *context, size_t dictionary, size_t word, size_t start,
     struct seeking *s = context;
     if (dictionary != s->condition->dictionary)
         return true;
-    s->ended = !s->found(s->context, s->text, folded_text_place(&s->text->folded, start),
-                         folded_text_place(&s->text->folded, end),
+    s->ended = !s->found(s->context, s->text, folded_text_place(&s->text->loose, start),
+                         folded_text_place(&s->text->loose, end),
                          s->run->program->dictionaries[dictionary]->words[word].weight);
     return !s->ended;
 }
@@ -229,25 +252,15 @@ static bool in_text(struct seeking *s)
             s->ended = !s->found(s->context, s->text, 0, s->text->length, 1);
         return true;
     case POLICY_IN_DICTIONARY:
-        return run_fold(s->run, s->text) &&
-               words_find(s->run->program->words, s->text->data, &s->text->folded, s->run->stop_us,
+        return run_loosen(s->run, s->text, false) &&
+               words_find(s->run->program->words, s->text->data, &s->text->loose, s->run->stop_us,
                           on_word, s);
     case POLICY_EQUALS:
     case POLICY_BEGINS:
     case POLICY_ENDS:
-        if (!make_seekers(s) && !s->condition->empty_value)
-            return true;
-        if (!run_fold(s->run, s->text))
-            return false;
-        choose_form(s);
-        return whole(s);
+        return make_seekers(s) && choose_form(s) && whole(s);
     default:
-        if (!make_seekers(s))
-            return true;
-        if (!run_fold(s->run, s->text))
-            return false;
-        choose_form(s);
-        return sweep(s);
+        return make_seekers(s) && (s->count == 0 || (choose_form(s) && sweep(s)));
     }
 }
 
@@ -262,8 +275,8 @@ bool run_occurrences(struct run *run, const struct program_condition *condition,
         if (!run_covers(condition, &run->texts[i], recipient))
             continue;
         seeking.text = &run->texts[i];
-        seeking.count = 0;
         in_limits = in_text(&seeking);
+        drop_seekers(&seeking);
     }
     free(seeking.seekers);
     return in_limits;

@@ -101,8 +101,13 @@ uint32_t patterns_add_literal(struct patterns *patterns, const char *text)
     struct folded_text folded;
     uint32_t number;
     bool fresh;
-    if (!folded_text_make(&folded, patterns->folding, text, strlen(text)))
+    if (!folded_text_loosen(&folded, patterns->folding, false, text, strlen(text)))
         return PATTERN_NONE;
+    if (folded.length == 0) { /* all of it is never seen: no loosened text has it either */
+        folded_text_free(&folded);
+        if (!folded_text_make(&folded, patterns->folding, text, strlen(text)))
+            return PATTERN_NONE;
+    }
     struct pattern *pattern = add(patterns, 'l', folded.data, folded.length, &number, &fresh);
     folded_text_free(&folded);
     if (pattern)
@@ -342,19 +347,20 @@ static int on_match(unsigned id, unsigned long long from, unsigned long long to,
 }
 
 bool patterns_scan(const struct patterns *patterns, const char *text, size_t length,
-                   const struct folded_text *folded, bool expressions, patterns_touched *touched,
-                   void *context)
+                   const struct folded_text *loose, const struct folded_text *folded,
+                   patterns_touched *touched, void *context)
 {
     struct scan scan = {touched, context, length * FINDS_OF_BYTE + FINDS_AT_LEAST};
     if (length > UINT32_MAX / 2)
         return false;
     for (size_t i = 0; i < patterns->database_count; i++) {
         const struct database *database = &patterns->databases[i];
+        const struct folded_text *form = database->sort == LITERAL ? loose : folded;
         bool raw = database->sort == SENSITIVE;
-        if (database->sort != LITERAL && !expressions)
+        if (!form)
             continue;
-        if (hs_scan(database->compiled, raw ? text : folded->data,
-                    (unsigned)(raw ? length : folded->length), 0, patterns->scratch, on_match,
+        if (hs_scan(database->compiled, raw ? text : form->data,
+                    (unsigned)(raw ? length : form->length), 0, patterns->scratch, on_match,
                     &scan) != HS_SUCCESS)
             return false;
     }

@@ -30,7 +30,7 @@ uint32_t patterns_add_expression(struct patterns *patterns, const char *text, bo
 bool patterns_compile(struct patterns *patterns, struct error *error);
 
 uint32_t patterns_count(const struct patterns *patterns);
-/* The folded text of a literal. */
+/* The loosened text of a literal. */
 const char *patterns_literal(const struct patterns *patterns, uint32_t pattern, size_t *length);
 /* NULL of a literal. */
 const struct expression *patterns_expression(const struct patterns *patterns, uint32_t pattern);
@@ -40,11 +40,11 @@ bool patterns_is_hidden(const struct patterns *patterns, uint32_t pattern);
 typedef void patterns_touched(void *context, uint32_t pattern);
 
 /* Says each pattern that the text may have, at each find; of literals, has. Hidden ones are not
- * said. With `expressions` false literals alone are looked for. Uses scratch memory of the process:
- * one scan at a time; a process that was forked has its own. false where Vectorscan fails, or finds
- * far too much: then the text may have any. */
+ * said. Literals are looked for in `loose`; without `folded` (NULL) they alone are. Uses scratch
+ * memory of the process: one scan at a time; a process that was forked has its own. false where
+ * Vectorscan fails, or finds far too much: then the text may have any. */
 bool patterns_scan(const struct patterns *patterns, const char *text, size_t length,
-                   const struct folded_text *folded, bool expressions, patterns_touched *touched,
-                   void *context);
+                   const struct folded_text *loose, const struct folded_text *folded,
+                   patterns_touched *touched, void *context);
 
 #endif

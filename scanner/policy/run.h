@@ -17,10 +17,9 @@ struct text {
     const char *part;
     const char *data; /* valid UTF-8 */
     size_t length;
-    char *owned;               /* what `data` is in where it is not the message's */
-    struct folded_text folded; /* empty until somebody needs it */
-    bool is_folded;
-    uint32_t *patterns; /* that it may have, sorted */
+    char *owned;                             /* what `data` is in where it is not the message's */
+    struct folded_text folded, loose, cased; /* empty until somebody needs them */
+    uint32_t *patterns;                      /* that it may have, sorted */
     size_t pattern_count, pattern_room;
     uint32_t *keys; /* that fit the address or its person's directory groups */
     size_t key_count, key_room;
@@ -63,6 +62,8 @@ bool run_covers(const struct program_condition *condition, const struct text *te
                 size_t recipient);
 /* false without memory. */
 bool run_fold(const struct run *run, struct text *text);
+/* Makes text->loose, or text->cased. false without memory. */
+bool run_loosen(const struct run *run, struct text *text, bool match_case);
 bool run_bit(const uint64_t *bits, size_t number);
 /* Looks at the clock. */
 bool run_is_late(struct run *run);

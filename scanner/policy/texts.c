@@ -313,10 +313,22 @@ static bool collect(struct run *run)
 
 bool run_fold(const struct run *run, struct text *text)
 {
-    if (!text->is_folded)
-        text->is_folded =
-            folded_text_make(&text->folded, run->program->folding, text->data, text->length);
-    return text->is_folded;
+    return text->folded.data ||
+           folded_text_make(&text->folded, run->program->folding, text->data, text->length);
+}
+
+bool run_loosen(const struct run *run, struct text *text, bool match_case)
+{
+    struct folded_text *form = match_case ? &text->cased : &text->loose;
+    return form->data ||
+           folded_text_loosen(form, run->program->folding, match_case, text->data, text->length);
+}
+
+static void free_forms(struct text *text)
+{
+    folded_text_free(&text->folded);
+    folded_text_free(&text->loose);
+    folded_text_free(&text->cased);
 }
 
 struct looking {
@@ -387,23 +399,22 @@ static void look_at(struct run *run, struct text *text)
     bool words = text->kinds & program->word_kinds;
     if (!patterns && !words)
         return;
-    if (run_is_late(run) || !run_fold(run, text)) {
+    if (run_is_late(run) || !run_loosen(run, text, false) ||
+        (expressions && !run_fold(run, text))) {
         text->unknown = text->unweighed = true;
     } else {
-        if (patterns && !patterns_scan(program->patterns, text->data, text->length, &text->folded,
-                                       expressions, on_pattern, &looking))
+        if (patterns && !patterns_scan(program->patterns, text->data, text->length, &text->loose,
+                                       expressions ? &text->folded : NULL, on_pattern, &looking))
             text->unknown = true;
         if (words &&
-            !words_find(program->words, text->data, &text->folded, run->stop_us, on_word, &looking))
+            !words_find(program->words, text->data, &text->loose, run->stop_us, on_word, &looking))
             text->unweighed = true;
     }
     run->unknown |= text->unknown || text->unweighed;
     if (text->pattern_count > 1)
         qsort(text->patterns, text->pattern_count, sizeof *text->patterns, compare_numbers);
-    if (text->pattern_count == 0 && text->sum_count == 0) { /* probably not looked at again */
-        folded_text_free(&text->folded);
-        text->is_folded = false;
-    }
+    if (text->pattern_count == 0 && text->sum_count == 0) /* probably not looked at again */
+        free_forms(text);
 }
 
 bool run_start(struct run *run)
@@ -435,7 +446,7 @@ void run_end(struct run *run)
 {
     for (size_t i = 0; i < run->text_count; i++) {
         struct text *text = &run->texts[i];
-        folded_text_free(&text->folded);
+        free_forms(text);
         free(text->owned);
         free(text->patterns);
         free(text->keys);

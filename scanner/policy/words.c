@@ -96,9 +96,13 @@ static struct draft *make_drafts(struct words *words, size_t total, size_t *coun
             struct folded_text folded;
             if (!*text)
                 continue;
-            *failed = !folded_text_make(&folded, words->folding, text, strlen(text));
+            *failed = !folded_text_loosen(&folded, words->folding, false, text, strlen(text));
             if (*failed)
                 break;
+            if (folded.length == 0) { /* all of it is never seen */
+                folded_text_free(&folded);
+                continue;
+            }
             /* Gives back the room that folding did not need. */
             char *exact = realloc(folded.data, folded.length + 1);
             drafts[(*count)++] = (struct draft){
@@ -290,9 +294,20 @@ static bool boundary(const struct search *search, size_t place)
 
 static bool same_case(const struct search *search, const char *word, size_t start, size_t end)
 {
+    const struct folding *folding = search->words->folding;
     size_t from = folded_text_place(search->folded, start);
     size_t length = folded_text_place(search->folded, end) - from;
-    return strlen(word) == length && memcmp(search->text + from, word, length) == 0;
+    struct folded_text found = {0}, wanted = {0};
+    bool same = folded_text_loosen(&found, folding, true, search->text + from, length) &&
+                folded_text_loosen(&wanted, folding, true, word, strlen(word));
+    /* White space that is none by what stands behind it is at the end of the find. */
+    if (same && found.length == wanted.length + 1 && found.data[wanted.length] == ' ')
+        found.length--;
+    same = same && found.length == wanted.length &&
+           memcmp(found.data, wanted.data, wanted.length) == 0;
+    folded_text_free(&found);
+    folded_text_free(&wanted);
+    return same;
 }
 
 /* Reports the word and the shorter ones that begin at the same place, each dictionary's longest. */

@@ -85,10 +85,74 @@ static size_t after(const char *text, size_t length, size_t place)
     return place;
 }
 
+/* --- how a text is set --- */
+
+#define WHITE                                                                                      \
+    "[\\x09-\\x0d \\x{85}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}"  \
+    "\\x{2800}\\x{3000}]"
+#define UNSEEN                                                                                     \
+    "[\\x01-\\x08\\x0e-\\x1f\\x7f-\\x84\\x86-\\x9f\\xad\\x{34f}\\x{61c}\\x{115f}\\x{1160}\\x{"     \
+    "17b4}"                                                                                        \
+    "\\x{17b5}\\x{180b}-\\x{180f}\\x{200b}-\\x{200f}\\x{202a}-\\x{202e}\\x{2060}-\\x{206f}"        \
+    "\\x{3164}\\x{fe00}-\\x{fe0f}\\x{feff}\\x{ffa0}\\x{fff0}-\\x{fff8}\\x{1bca0}-\\x{1bca3}"       \
+    "\\x{1d173}-\\x{1d17a}\\x{e0000}-\\x{e0fff}]"
+#define EAST                                                                                       \
+    "(?![\\x{3000}\\x{3164}])[\\x{2e80}-\\x{9fff}\\x{f900}-\\x{faff}\\x{ff61}-\\x{ff9f}"           \
+    "\\x{20000}-\\x{3ffff}]"
+
+/* A text without what does not count in how it is set, and the place in it of each of its bytes. */
+struct loose {
+    char data[4096];
+    size_t places[4096];
+};
+
+static bool is_at(const char *pattern, const char *text, size_t from, size_t *end)
+{
+    size_t start;
+    return search(pattern, 0, PCRE2_ANCHORED, text, strlen(text), from, &start, end);
+}
+
+static void loosen(struct loose *loose, const char *text)
+{
+    size_t length = strlen(text), made = 0, end;
+    for (size_t at = 0; at < length; at = end) {
+        if (is_at("(?:" UNSEEN ")*" WHITE "(?:" UNSEEN "|" WHITE ")*", text, at, &end)) {
+            size_t start, next, last = made;
+            bool joined = is_at(EAST, text, end, &next);
+            while (last > 0 && ((unsigned char)loose->data[--last] & 0xc0) == 0x80)
+                continue;
+            loose->data[made] = '\0';
+            joined = joined && made > 0 &&
+                     search(EAST, 0, PCRE2_ANCHORED, loose->data, made, last, &start, &next);
+            if (!joined) {
+                loose->places[made] = at;
+                loose->data[made++] = ' ';
+            }
+            continue;
+        }
+        if (is_at(UNSEEN, text, at, &end))
+            continue;
+        end = after(text, length, at);
+        if (end - at == 3 && is_at("[\\x{ff01}-\\x{ff5e}]", text, at, &end)) {
+            loose->places[made] = at;
+            loose->data[made++] =
+                (char)(((text[at + 1] & 0x3f) << 6 | (text[at + 2] & 0x3f)) - 0xee0);
+            continue;
+        }
+        for (size_t i = at; i < end; i++) {
+            loose->places[made] = i;
+            loose->data[made++] = text[i];
+        }
+    }
+    loose->data[made] = '\0';
+    loose->places[made] = length;
+}
+
 /* --- the texts of a condition --- */
 
 struct plain_text {
     const char *part, *field, *data;
+    const struct loose *loose; /* what is searched in place of `data`, or NULL */
 };
 struct plain_texts {
     struct plain_text items[64];
@@ -100,7 +164,7 @@ struct plain_texts {
 static void add(struct plain_texts *texts, const char *part, const char *field, const char *data)
 {
     if (data)
-        texts->items[texts->count++] = (struct plain_text){part, field, data};
+        texts->items[texts->count++] = (struct plain_text){part, field, data, NULL};
 }
 
 /* What is neither quoted nor a comment and has an @ within. */
@@ -188,6 +252,10 @@ static void occur(struct occurrences *o, const struct plain_text *text, size_t s
     if (!o->finds || o->left == 0 || *o->find_count == PLAIN_FINDS)
         return;
     o->left--;
+    if (text->loose) {
+        start = text->loose->places[start];
+        end = text->loose->places[end];
+    }
     struct plain_find *find = &o->finds[(*o->find_count)++];
     *find = (struct plain_find){o->filter, o->condition, text->part, "", "", start, end - start};
     snprintf(find->field, sizeof find->field, "%s", text->field);
@@ -198,6 +266,11 @@ static void occur(struct occurrences *o, const struct plain_text *text, size_t s
         while (((unsigned char)text->data[start + length] & 0xc0) == 0x80);
     memcpy(find->text, text->data + start, length);
     find->text[length] = '\0';
+}
+
+static const char *searched(const struct plain_text *text)
+{
+    return text->loose ? text->loose->data : text->data;
 }
 
 static bool luhn(const char *text, size_t length)
@@ -239,11 +312,11 @@ static bool next_of(const struct policy_condition *condition, const char *patter
 static void sweep(const struct policy_condition *condition, char patterns[][600], size_t count,
                   bool checked, const struct plain_text *text, struct occurrences *o)
 {
-    size_t from = 0, length = strlen(text->data);
+    size_t from = 0, length = strlen(searched(text));
     for (;;) {
         size_t best_start = SIZE_MAX, best_end = 0, start, end;
         for (size_t i = 0; i < count; i++)
-            if (next_of(condition, patterns[i], checked, text->data, from, &start, &end) &&
+            if (next_of(condition, patterns[i], checked, searched(text), from, &start, &end) &&
                 (start < best_start || (start == best_start && end > best_end))) {
                 best_start = start;
                 best_end = end;
@@ -251,23 +324,28 @@ static void sweep(const struct policy_condition *condition, char patterns[][600]
         if (best_start == SIZE_MAX)
             return;
         occur(o, text, best_start, best_end, 1);
-        from = best_end > best_start ? best_end : after(text->data, length, best_end);
+        from = best_end > best_start ? best_end : after(searched(text), length, best_end);
     }
 }
 
 static void whole(const struct policy_condition *condition, const struct plain_text *text,
                   struct occurrences *o)
 {
-    size_t best_start = SIZE_MAX, best_end = 0, start, end, length = strlen(text->data);
+    size_t best_start = SIZE_MAX, best_end = 0, start, end, length = strlen(searched(text));
+    static struct loose loose;
     for (size_t i = 0; i < condition->values.count; i++) {
         const char *value = condition->values.items[i];
         char pattern[600];
-        if (!*value && (length > 0 || condition->operation != POLICY_EQUALS))
+        loosen(&loose, value);
+        if (*value && !loose.data[0])
+            continue;
+        value = loose.data;
+        if (!*value && (*text->data || condition->operation != POLICY_EQUALS))
             continue;
         snprintf(pattern, sizeof pattern, "%s%s%s%s%s",
                  condition->operation == POLICY_ENDS ? "" : "\\A", *value ? "\\Q" : "", value,
                  *value ? "\\E" : "", condition->operation == POLICY_BEGINS ? "" : "\\z");
-        if (search(pattern, options_of(condition), 0, text->data, length, 0, &start, &end) &&
+        if (search(pattern, options_of(condition), 0, searched(text), length, 0, &start, &end) &&
             (best_start == SIZE_MAX || end - start > best_end - best_start)) {
             best_start = start;
             best_end = end;
@@ -299,24 +377,28 @@ static bool boundary(const char *text, size_t place)
 static void weigh(const struct policy_dictionary *dictionary, const struct plain_text *text,
                   struct occurrences *o)
 {
-    size_t length = strlen(text->data), start, end;
+    static struct loose word;
+    const char *data = searched(text);
+    size_t length = strlen(data), start, end;
     for (size_t at = 0; at < length;) {
         size_t best = 0, best_word = 0;
         for (size_t w = 0; w < dictionary->word_count; w++) {
             char pattern[600];
-            snprintf(pattern, sizeof pattern, "\\Q%s\\E", dictionary->words[w].text);
-            if (search(pattern, dictionary->match_case ? 0 : PCRE2_CASELESS, PCRE2_ANCHORED,
-                       text->data, length, at, &start, &end) &&
+            loosen(&word, dictionary->words[w].text);
+            if (!word.data[0])
+                continue;
+            snprintf(pattern, sizeof pattern, "\\Q%.500s\\E", word.data);
+            if (search(pattern, dictionary->match_case ? 0 : PCRE2_CASELESS, PCRE2_ANCHORED, data,
+                       length, at, &start, &end) &&
                 end > best &&
-                (!dictionary->whole_words ||
-                 (boundary(text->data, at) && boundary(text->data, end)))) {
+                (!dictionary->whole_words || (boundary(data, at) && boundary(data, end)))) {
                 best = end;
                 best_word = w;
             }
         }
         if (best > 0)
             occur(o, text, at, best, dictionary->words[best_word].weight);
-        at = best > 0 ? best : after(text->data, length, at);
+        at = best > 0 ? best : after(data, length, at);
     }
 }
 
@@ -361,10 +443,14 @@ static void search_values(const struct policy_set *set, const struct policy_cond
             }
     } else {
         bool literal = condition->operation == POLICY_CONTAINS;
-        for (size_t i = 0; i < condition->values.count; i++)
-            if (condition->values.items[i][0])
-                snprintf(patterns[count++], sizeof patterns[0], "%s%s%s", literal ? "\\Q" : "",
-                         condition->values.items[i], literal ? "\\E" : "");
+        static struct loose loose;
+        for (size_t i = 0; i < condition->values.count; i++) {
+            const char *value = condition->values.items[i];
+            loosen(&loose, value);
+            if (literal ? loose.data[0] : value[0])
+                snprintf(patterns[count++], sizeof patterns[0], literal ? "\\Q%.500s\\E" : "%.500s",
+                         literal ? loose.data : value);
+        }
     }
     sweep(condition, patterns, count, checked, text, o);
 }
@@ -374,12 +460,20 @@ static void occurrences(const struct policy_set *set, const struct policy_condit
                         struct occurrences *o)
 {
     static struct plain_texts texts;
+    static struct loose loose;
+    bool as_is = condition->operation == POLICY_MATCHES ||
+                 condition->operation == POLICY_HAS_PATTERN ||
+                 condition->operation >= POLICY_EXISTS;
     collect(&texts, condition, message, recipient);
     const struct policy_person *person =
         condition->field == POLICY_SENDER ? &message->sender : &message->recipients[recipient];
     for (size_t i = 0; i < texts.count; i++) {
-        const struct plain_text *text = &texts.items[i];
+        struct plain_text *text = &texts.items[i];
         size_t length = strlen(text->data);
+        if (!as_is) {
+            loosen(&loose, text->data);
+            text->loose = &loose;
+        }
         switch (condition->operation) {
         case POLICY_EXISTS:
             occur(o, text, 0, length, 1);
@@ -580,7 +674,7 @@ static void mark_attachments(const struct policy_set *set, const struct policy_c
         const char *shown = node->name ? node->name : node->type;
         if (!counts || !attachment_fits(set, condition, node))
             continue;
-        struct plain_text text = {node->path, "attachment", shown};
+        struct plain_text text = {node->path, "attachment", shown, NULL};
         size_t before = *o->find_count;
         occur(o, &text, 0, strlen(shown), 1);
         if (*o->find_count > before)

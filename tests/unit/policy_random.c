@@ -54,10 +54,32 @@ static const char *const words[] = {
     "\xf0\x90\x90\x80z",
     "\xf0\x90\x90\xa8z",
     "e\xcc\x81t",
+    "\xef\xbd\x8b\xef\xbc\xa5y",
+    "k\xe2\x80\x8b"
+    "ey",
+    "\xc2\xad",
+    "a b",
+    "\xe7\xa7\x98 \xe5\xaf\x86",
+    "key\n",
+    "\xef\xbd\xb6",
     "\xe1\xb2\x90\xe1\xb2\x91",
     "\xe1\x83\x90\xe1\x83\x91",
 };
-static const char *const gaps[] = {" ", " ", " ", "", "-", "\n", ", ", ".", "\xe3\x80\x80", "_"};
+static const char *const gaps[] = {" ",
+                                   " ",
+                                   " ",
+                                   "",
+                                   "-",
+                                   "\n",
+                                   ", ",
+                                   ".",
+                                   "\xe3\x80\x80",
+                                   "_",
+                                   "\r\n\t",
+                                   "\xe2\x80\x8b",
+                                   "\xc2\xad \xc2\xa0",
+                                   "  ",
+                                   "\x01"};
 static const char *const expressions[] = {
     "\\bkey\\b",
     "[a-z]+[0-9]{2,}",

@@ -110,6 +110,45 @@ static void folding_is_unicodes_simple_folding(void **state)
     folding_free(folding);
 }
 
+static void text_is_loosened_with_the_way_back(void **state)
+{
+    static const struct {
+        const char *text, *folded, *cased;
+        size_t place, at; /* a place in the folded text, and where it is in the text */
+    } cases[] = {
+        {"Top  Secret", "top secret", "Top Secret", 4, 5},
+        {"Top\r\n\t Secret", "top secret", "Top Secret", 4, 7},
+        {"Top\xe3\x80\x80Secret", "top secret", "Top Secret", 4, 6},
+        {"Top\xc2\xa0\xe2\x80\x8b Secret", "top secret", "Top Secret", 4, 9},
+        {"se\xc2\xad"
+         "cr\xe2\x80\x8b"
+         "et",
+         "secret", "secret", 4, 9},
+        {"\xef\xbc\xb3\xef\xbd\x85", "se", "Se", 1, 3},
+        {"\xe6\xa9\x9f\r\n\xe5\xaf\x86", "\xe6\xa9\x9f\xe5\xaf\x86", "\xe6\xa9\x9f\xe5\xaf\x86", 3,
+         5},
+        {"\xe6\xa9\x9f\na", "\xe6\xa9\x9f a", "\xe6\xa9\x9f a", 4, 4},
+        {"s\x01x\x7f", "sx", "sx", 2, 4},
+        {" a ", " a ", " a ", 3, 3},
+        {"\xe2\x80\x8b", "", "", 0, 3},
+    };
+    struct folding *folding = folding_new();
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct folded_text folded, cased;
+        const char *text = cases[i].text;
+        assert_true(folded_text_loosen(&folded, folding, false, text, strlen(text)));
+        assert_true(folded_text_loosen(&cased, folding, true, text, strlen(text)));
+        assert_string_equal(folded.data, cases[i].folded);
+        assert_string_equal(cased.data, cases[i].cased);
+        assert_int_equal(folded.length, strlen(folded.data));
+        assert_int_equal(folded_text_place(&folded, cases[i].place), cases[i].at);
+        folded_text_free(&folded);
+        folded_text_free(&cased);
+    }
+    folding_free(folding);
+}
+
 /* --- words --- */
 
 static bool list_word(void *context, size_t dictionary, size_t word, size_t start, size_t end)
@@ -235,7 +274,7 @@ static void no_expression_is_missed_in_the_first_search(void **state)
         struct folded_text folded;
         size_t start, end;
         assert_true(folded_text_make(&folded, folding, text, strlen(text)));
-        assert_true(patterns_scan(patterns, text, strlen(text), &folded, true, see, &seen));
+        assert_true(patterns_scan(patterns, text, strlen(text), &folded, &folded, see, &seen));
         assert_int_equal(expression_find(patterns_expression(patterns, (uint32_t)i),
                                          POLICY_CHECK_NONE, text, strlen(text), 0, &start, &end),
                          EXPRESSION_FOUND);
@@ -292,6 +331,7 @@ int main(void)
         cmocka_unit_test(check_digits_are_checked),
         cmocka_unit_test(addresses_are_read_out_of_header_fields),
         cmocka_unit_test(folding_is_unicodes_simple_folding),
+        cmocka_unit_test(text_is_loosened_with_the_way_back),
         cmocka_unit_test(the_longest_word_of_each_dictionary_is_found),
         cmocka_unit_test(a_million_words_are_found),
         cmocka_unit_test(no_expression_is_missed_in_the_first_search),
