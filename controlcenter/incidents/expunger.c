@@ -77,7 +77,7 @@ bool expunge_incidents(struct store *store, bool *work_left, struct error *error
     int bodies = 0;
     *work_left = false;
     bool ok = (settings || error_set(error, ERROR_INTERNAL, NULL, "out of memory")) &&
-              store_incident_folders(store, &folders, &count, error);
+              store_incident_folders(store, NULL, &folders, &count, error);
     for (size_t i = 0; ok && i < count; i++)
         if (folders[i].open + folders[i].closed > 0)
             ok = incident_folder_find(store, folders[i].id, settings, error) &&

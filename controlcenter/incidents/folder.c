@@ -134,6 +134,25 @@ static bool read_actions(const json_t *array, struct incident_folder *folder, st
     return true;
 }
 
+static bool read_administrators(const json_t *value, struct incident_folder *folder,
+                                struct error *error)
+{
+    const json_t *array;
+    struct json_place list = {.name = "administrators"};
+    if (!json_get_array(value, NULL, "administrators", false, INCIDENT_ADMINISTRATORS_MOST, &array,
+                        error))
+        return false;
+    for (size_t i = 0; i < json_array_size(array); i++) {
+        struct json_place at = {.parent = &list, .index = i};
+        const char *name = json_string_value(json_array_get(array, i));
+        if (!name || !*name || strlen(name) >= sizeof(folder->administrators[i]))
+            return json_place_error(&at, NULL, error, "must be the name of an administrator");
+        memcpy(folder->administrators[i], name, strlen(name) + 1);
+        folder->administrator_count++;
+    }
+    return true;
+}
+
 bool incident_folder_read(const json_t *value, struct incident_folder *folder, struct error *error)
 {
     const json_t *array;
@@ -146,6 +165,7 @@ bool incident_folder_read(const json_t *value, struct incident_folder *folder, s
                              INCIDENT_RETENTION_DAYS, &folder->retention_days, error) ||
         !json_get_integer_or(value, NULL, "quota_megabytes", 0, QUOTA_MOST, 0,
                              &folder->quota_megabytes, error) ||
+        !read_administrators(value, folder, error) ||
         !json_get_text_or(value, NULL, "expiry", 16, "delete", &expiry, error) ||
         !json_get_array(value, NULL, "actions", false, INCIDENT_ACTIONS_MOST, &array, error))
         return false;

@@ -1,7 +1,8 @@
 /* How a folder of incidents behaves: its settings in the policy document, read into values.
  *
  * {"id","name","quarantine":B,"actions":[{"id":ID,"name":S,"steps":[STEP]}] [the usual three],
- *  "retention_days":N [30],"quota_megabytes":N [0: none],"expiry":"delete"or"deliver" ["delete"]}
+ *  "retention_days":N [30],"quota_megabytes":N [0: none],"expiry":"delete"or"deliver" ["delete"],
+ *  "administrators":[S] [none: everybody] who may see and decide its incidents}
  * STEP: {"do":"deliver"} to the original recipients, {"do":"bounce","text":S} to the sender,
  * {"do":"delete"}, {"do":"route","host":S}, {"do":"forward","address":S} as an attachment,
  * {"do":"archive","address":S} a copy with the envelope in X-Gatehouse header fields. The first
@@ -19,6 +20,7 @@
 #define INCIDENT_ACTIONS_MOST 20
 #define INCIDENT_STEPS_MOST 6
 #define INCIDENT_TEXT_SIZE 1001
+#define INCIDENT_ADMINISTRATORS_MOST 200
 #define INCIDENT_RETENTION_DAYS 30 /* where the folder says nothing */
 #define INCIDENT_RETENTION_MOST 3650
 
@@ -50,6 +52,8 @@ struct incident_folder {
     size_t action_count;
     int64_t retention_days, quota_megabytes;
     bool expiry_delivers;
+    char administrators[INCIDENT_ADMINISTRATORS_MOST][65];
+    size_t administrator_count; /* 0: everybody */
 };
 
 /* Reads one element of "folders". ERROR_INVALID with the member. */

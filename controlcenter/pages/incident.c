@@ -3,27 +3,32 @@
 #include "controlcenter/pages/incident_put.h"
 
 #include "common/cleanup.h"
+#include "controlcenter/incidents/rights.h"
 #include "controlcenter/store/messages.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #define COMMENT_MOST 4000
 
 static bool read_incident(struct page *page, struct store_incident *incident, struct error *error)
 {
     int64_t number = incident_number(page->request->captures[0]);
-    return store_incident_get(page->application->store, number, incident, error);
+    return incident_rights_get(page->application->store, number, page_administrator(page), incident,
+                               error);
 }
 
 /* --- the page --- */
 
-static bool put_assignees(struct page *page, const char *present, struct error *error)
+static bool put_assignees(struct page *page, const struct store_incident *incident,
+                          struct error *error)
 {
     const json_t *name;
     size_t index;
-    cleanup_json json_t *names = store_incident_assignees(page->application->store, error);
+    cleanup_json json_t *names =
+        incident_rights_assignees(page->application->store, incident->folder, error);
     if (!names)
         return false;
     json_t *rows = page_put_array(page, page->data, "assignees");
@@ -31,7 +36,8 @@ static bool put_assignees(struct page *page, const char *present, struct error *
     {
         json_t *row = page_add_object(page, rows);
         page_put_text(page, row, "assignee", json_string_value(name));
-        page_put(page, row, "chosen", json_boolean(strcmp(json_string_value(name), present) == 0));
+        page_put(page, row, "chosen",
+                 json_boolean(strcmp(json_string_value(name), incident->assigned_to) == 0));
     }
     return true;
 }
@@ -42,7 +48,7 @@ static bool put_whole(struct page *page, const struct store_incident *incident, 
     bool ok = folder || error_set(error, ERROR_INTERNAL, NULL, "out of memory");
     ok = ok && incident_folder_find(page->application->store, incident->folder, folder, error) &&
          incident_put_history(page, incident->number, error) &&
-         put_assignees(page, incident->assigned_to, error);
+         put_assignees(page, incident, error);
     if (ok) {
         incident_put(page, page_put_object(page, page->data, "incident"), incident);
         incident_put_actions(page, folder, incident->quarantine);
@@ -113,6 +119,26 @@ void page_incident_comment(struct http_request *request, struct http_response *r
     store_incident_clear(&incident);
 }
 
+/* Whether the folder's incidents may be seen by whoever is to look after this one; nobody ("") may
+ * be too. */
+static bool check_assignee(struct page *page, const struct store_incident *incident, const char *to,
+                           struct error *error)
+{
+    const json_t *name;
+    size_t index;
+    cleanup_json json_t *names =
+        incident_rights_assignees(page->application->store, incident->folder, error);
+    if (!names)
+        return false;
+    json_array_foreach(names, index, name)
+    {
+        if (strcasecmp(json_string_value(name), to) == 0)
+            return true;
+    }
+    return !*to || error_set(error, ERROR_INVALID, "assigned",
+                             "there is no administrator of that name who may see this folder");
+}
+
 void page_incident_assign(struct http_request *request, struct http_response *response)
 {
     struct page page;
@@ -125,8 +151,10 @@ void page_incident_assign(struct http_request *request, struct http_response *re
         return;
     }
     form_open(&form, &page);
-    if (store_incident_assign(page.application->store, incident.number,
-                              form_take(&form, "assigned"), page_administrator(&page), &error)) {
+    const char *to = form_take(&form, "assigned");
+    if (check_assignee(&page, &incident, to, &error) &&
+        store_incident_assign(page.application->store, incident.number, to,
+                              page_administrator(&page), &error)) {
         lead_back(&page, &incident, "assigned");
     } else if (error.code == ERROR_INVALID) {
         form_refuse_reason(&form, "assigned", 0, error.message);

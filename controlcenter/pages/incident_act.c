@@ -4,6 +4,7 @@
 
 #include "common/cleanup.h"
 #include "controlcenter/incidents/act.h"
+#include "controlcenter/incidents/rights.h"
 
 #include <string.h>
 
@@ -50,12 +51,23 @@ void page_incident_confirm(struct http_request *request, struct http_response *r
 
 /* --- doing it --- */
 
+static bool act_if_seen(const struct page *page, int64_t number, const char *action,
+                        const char *comment, struct error *error)
+{
+    struct store *store = page->application->store;
+    const char *who = page_administrator(page);
+    struct store_incident incident;
+    if (!incident_rights_get(store, number, who, &incident, error))
+        return false;
+    store_incident_clear(&incident);
+    return incident_act(store, number, action, who, comment, error);
+}
+
 /* Returns whether it was done; why not goes to the page. */
 static bool act(struct page *page, json_t *rows, int64_t number, const char *action,
                 const char *comment, struct error *error)
 {
-    if (incident_act(page->application->store, number, action, page_administrator(page), comment,
-                     error))
+    if (act_if_seen(page, number, action, comment, error))
         return true;
     json_t *row = page_add_object(page, rows);
     page_put_number(page, row, "number", number);

@@ -3,9 +3,11 @@
 #include "controlcenter/pages/policy_objects.h"
 
 #include "common/cleanup.h"
+#include "controlcenter/store/incidents.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #define OWN_ACTIONS 3
 #define NAME_MOST 200
@@ -57,6 +59,18 @@ static const struct incident_step *find_step(const struct incident_action *actio
         if (action->steps[i].kind == kind)
             return &action->steps[i];
     return NULL;
+}
+
+static bool has_name(const json_t *names, const char *wanted)
+{
+    const json_t *name;
+    size_t index;
+    json_array_foreach((json_t *)names, index, name)
+    {
+        if (strcasecmp(json_string_value(name), wanted) == 0)
+            return true;
+    }
+    return false;
 }
 
 /* --- rows for the template --- */
@@ -113,6 +127,32 @@ static void put_own_rows(struct form *form)
     }
 }
 
+/* Every account, then those who are named without having one. */
+static void put_administrator_rows(struct form *form, const json_t *chosen)
+{
+    struct page *page = form->page;
+    struct error error = {0};
+    json_t *name;
+    size_t index, accounts;
+    cleanup_json json_t *names = store_incident_administrators(page->application->store, &error);
+    accounts = json_array_size(names);
+    page->failed = page->failed || !names;
+    json_array_foreach(chosen, index, name)
+    {
+        if (!has_name(names, json_string_value(name)))
+            json_array_append(names, name);
+    }
+    json_t *rows = page_put_array(page, page->data, "administrators");
+    json_array_foreach(names, index, name)
+    {
+        json_t *row = page_add_object(page, rows);
+        page_put_number(page, row, "place", (int64_t)index + 1);
+        page_put_text(page, row, "administrator", json_string_value(name));
+        page_put(page, row, "used", json_boolean(has_name(chosen, json_string_value(name))));
+        page_put(page, row, "is_unknown", json_boolean(index >= accounts));
+    }
+}
+
 /* --- from the document --- */
 
 static void set_number(struct form *form, const char *field, int64_t number)
@@ -165,8 +205,12 @@ void incident_folder_form_put(struct form *form, const struct incident_folder *f
     for (size_t i = 0; i < folder->action_count && own < OWN_ACTIONS; i++)
         if (!is_standard(folder->actions[i].id))
             put_own(form, ++own, &folder->actions[i]);
+    cleanup_json json_t *administrators = json_array();
+    for (size_t i = 0; i < folder->administrator_count; i++)
+        json_array_append_new(administrators, json_string(folder->administrators[i]));
     put_standard_rows(form);
     put_own_rows(form);
+    put_administrator_rows(form, administrators);
 }
 
 /* --- from the form --- */
@@ -264,6 +308,33 @@ static void take_own(struct form *form, size_t index, json_t *actions)
                                              name, "steps", steps));
 }
 
+/* Those who are checked. Only an account can be: a name that nobody has would close the folder to
+ * everybody. */
+static json_t *take_administrators(struct form *form)
+{
+    const struct http_request *request = form->page->request;
+    struct error error = {0};
+    json_t *chosen = json_array();
+    cleanup_json json_t *names =
+        store_incident_administrators(form->page->application->store, &error);
+    form->page->failed = form->page->failed || !names;
+    for (size_t i = 0; i < request->form.count; i++) {
+        const struct http_field *field = &request->form.items[i];
+        if (strcmp(field->name, "administrator") != 0 || has_name(chosen, field->value))
+            continue;
+        if (json_array_size(chosen) == INCIDENT_ADMINISTRATORS_MOST) {
+            form_refuse(form, "administrators", "incident_administrators_many",
+                        json_pack("{s:i}", "most", INCIDENT_ADMINISTRATORS_MOST));
+            break;
+        }
+        if (!has_name(names, field->value))
+            form_refuse(form, "administrators", "incident_administrator_unknown",
+                        json_pack("{s:s}", "name", field->value));
+        json_array_append_new(chosen, json_string(field->value));
+    }
+    return chosen;
+}
+
 json_t *incident_folder_form_read(struct form *form, const char *id)
 {
     struct incident_folder *read = calloc(1, sizeof(*read));
@@ -274,6 +345,7 @@ json_t *incident_folder_form_read(struct form *form, const char *id)
     int64_t days = take_number(form, "retention_days", 1, INCIDENT_RETENTION_MOST);
     int64_t megabytes = take_number(form, "quota_megabytes", 0, 100000000);
     json_t *actions = json_array();
+    json_t *administrators = take_administrators(form);
     if (!*name || strlen(name) > NAME_MOST)
         form_refuse(form, "name", *name ? "incident_too_long" : "incident_name_missing",
                     json_pack("{s:i}", "most", NAME_MOST));
@@ -281,15 +353,18 @@ json_t *incident_folder_form_read(struct form *form, const char *id)
         take_standard(form, &standards[i], actions);
     for (size_t i = 1; i <= OWN_ACTIONS; i++)
         take_own(form, i, actions);
-    json_t *folder = json_pack("{s:s,s:s,s:b,s:o,s:I,s:I,s:s}", "id", id, "name", name,
-                               "quarantine", kind && strcmp(kind, "quarantine") == 0, "actions",
-                               actions, "retention_days", (json_int_t)days, "quota_megabytes",
-                               (json_int_t)megabytes, "expiry", expiry ? expiry : "delete");
+    json_t *folder =
+        json_pack("{s:s,s:s,s:b,s:o,s:I,s:I,s:s,s:O}", "id", id, "name", name, "quarantine",
+                  kind && strcmp(kind, "quarantine") == 0, "actions", actions, "retention_days",
+                  (json_int_t)days, "quota_megabytes", (json_int_t)megabytes, "expiry",
+                  expiry ? expiry : "delete", "administrators", administrators);
     if (!form->wrong && read && !incident_folder_read(folder, read, &error))
         form_refuse_reason(form, "name", 0, error.message);
     free(read);
     put_standard_rows(form);
     put_own_rows(form);
+    put_administrator_rows(form, administrators);
+    json_decref(administrators);
     if (!form->wrong)
         return folder;
     json_decref(folder);

@@ -5,6 +5,7 @@
 #include "controlcenter/pages/policy_objects.h"
 
 #include "common/cleanup.h"
+#include "controlcenter/incidents/rights.h"
 #include "controlcenter/store/incidents.h"
 
 #include <stdlib.h>
@@ -24,7 +25,16 @@ static void put_figures(struct page *page, json_t *row, const struct store_incid
     page_put_time(page, row, "oldest", counts ? counts->oldest_at : 0);
 }
 
-static void put_folder(struct page *page, const json_t *document, const json_t *value, json_t *rows,
+static void put_administrators(struct page *page, json_t *row, const struct incident_folder *folder)
+{
+    json_t *rows = page_put_array(page, row, "administrators");
+    for (size_t i = 0; i < folder->administrator_count; i++)
+        page_put_text(page, page_add_object(page, rows), "administrator",
+                      folder->administrators[i]);
+    page_put(page, row, "is_limited", json_boolean(folder->administrator_count > 0));
+}
+
+static void put_folder(struct page *page, const json_t *document, const json_t *value, json_t *row,
                        const struct store_incident_folder *folders, size_t count)
 {
     struct incident_folder *folder = calloc(1, sizeof(*folder));
@@ -34,7 +44,6 @@ static void put_folder(struct page *page, const json_t *document, const json_t *
         page->failed = true;
         return;
     }
-    json_t *row = page_add_object(page, rows);
     const char *id = policy_text_of(value, "id");
     for (size_t i = 0; i < count; i++)
         if (strcmp(folders[i].id, id) == 0)
@@ -51,6 +60,7 @@ static void put_folder(struct page *page, const json_t *document, const json_t *
         page_put(page, row, "is_over",
                  json_boolean(folder->quota_megabytes > 0 && counts &&
                               counts->bytes > folder->quota_megabytes << 20));
+        put_administrators(page, row, folder);
         json_t *actions = page_put_array(page, row, "offers");
         for (size_t i = 0; i < folder->action_count; i++)
             page_put_text(page, page_add_object(page, actions), "offer", folder->actions[i].name);
@@ -68,12 +78,17 @@ static bool put_folders(struct policy_draft *draft, struct error *error)
     struct store_incident_folder *folders = NULL;
     size_t count = 0, index;
     const json_t *value;
-    if (!store_incident_folders(page->application->store, &folders, &count, error))
+    struct store *store = page->application->store;
+    cleanup_json json_t *hidden = incident_rights_hidden(store, page_administrator(page), error);
+    if (!hidden || !store_incident_folders(store, hidden, &folders, &count, error))
         return false;
     json_t *rows = page_put_array(page, page->data, SECTION);
     json_array_foreach(json_object_get(draft->document, SECTION), index, value)
     {
-        put_folder(page, draft->document, value, rows, folders, count);
+        json_t *row = page_add_object(page, rows);
+        page_put(page, row, "is_hidden",
+                 json_boolean(incident_rights_hide(hidden, policy_text_of(value, "id"))));
+        put_folder(page, draft->document, value, row, folders, count);
     }
     page_put(page, page->data, "has_folders", json_boolean(json_array_size(rows) > 0));
     free(folders);

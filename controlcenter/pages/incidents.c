@@ -4,6 +4,7 @@
 
 #include "common/cleanup.h"
 #include "common/timestamp.h"
+#include "controlcenter/incidents/rights.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -150,27 +151,29 @@ static void put_folder(struct page *page, json_t *rows, const char *id, const ch
 }
 
 /* Those in force, then those of which only incidents are left. */
-static bool put_folders(struct page *page, const char *chosen, struct error *error)
+static bool put_folders(struct page *page, const struct store_incident_query *query,
+                        struct error *error)
 {
     struct store_incident_folder *folders = NULL;
     size_t count = 0, index;
     const json_t *value;
     cleanup_json json_t *settings = store_incident_settings(page->application->store, error);
-    if (!settings || !store_incident_folders(page->application->store, &folders, &count, error))
+    if (!settings ||
+        !store_incident_folders(page->application->store, query->hidden, &folders, &count, error))
         return false;
     json_t *rows = page_put_array(page, page->data, "folders");
     json_array_foreach(settings, index, value)
     {
         const char *id = json_string_value(json_object_get(value, "id"));
         const char *name = json_string_value(json_object_get(value, "name"));
-        if (!id || !name)
+        if (!id || !name || incident_rights_hide(query->hidden, id))
             continue;
-        put_folder(page, rows, id, name, find_counts(folders, count, id), chosen);
+        put_folder(page, rows, id, name, find_counts(folders, count, id), query->folder);
         forget(folders, count, id);
     }
     for (size_t i = 0; i < count; i++)
         if (*folders[i].id && folders[i].open + folders[i].closed > 0)
-            put_folder(page, rows, folders[i].id, folders[i].name, &folders[i], chosen);
+            put_folder(page, rows, folders[i].id, folders[i].name, &folders[i], query->folder);
     free(folders);
     page_put(page, page->data, "has_folders", json_boolean(json_array_size(rows) > 0));
     return true;
@@ -179,12 +182,14 @@ static bool put_folders(struct page *page, const char *chosen, struct error *err
 /* --- the page --- */
 
 /* In a folder its own actions are offered, elsewhere those that every folder may have. */
-static bool put_actions(struct page *page, const char *folder_id, struct error *error)
+static bool put_actions(struct page *page, const struct store_incident_query *query,
+                        struct error *error)
 {
+    bool is_one = query->folder && !incident_rights_hide(query->hidden, query->folder);
     struct incident_folder *folder = calloc(1, sizeof(*folder));
     bool ok = folder || error_set(error, ERROR_INTERNAL, NULL, "out of memory");
-    ok = ok && incident_folder_find(page->application->store, folder_id ? folder_id : "any", folder,
-                                    error);
+    ok = ok && incident_folder_find(page->application->store, is_one ? query->folder : "any",
+                                    folder, error);
     if (ok)
         incident_put_actions(page, folder, folder->quarantine);
     free(folder);
@@ -220,7 +225,10 @@ void page_incidents(struct http_request *request, struct http_response *response
     take_query(&form, &query);
     if (form.wrong)
         response->status = 422;
-    if (put_folders(&page, query.folder, &error) && put_actions(&page, query.folder, &error) &&
+    cleanup_json json_t *hidden =
+        incident_rights_hidden(page.application->store, page_administrator(&page), &error);
+    query.hidden = hidden;
+    if (hidden && put_folders(&page, &query, &error) && put_actions(&page, &query, &error) &&
         (form.wrong || put_results(&page, &query, &error)))
         page_show(&page, "incidents/list");
     else

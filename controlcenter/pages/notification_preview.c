@@ -5,6 +5,7 @@
 #include "controlcenter/pages/policy_objects.h"
 
 #include "common/cleanup.h"
+#include "controlcenter/incidents/rights.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -56,7 +57,10 @@ static void find_example(struct page *page, struct example *example)
     struct store_incident_query query = {.limit = 1};
     struct error error = {0};
     *example = (struct example){0};
-    if (store_incident_search(store, &query, &example->incidents, &example->count, &error) &&
+    cleanup_json json_t *hidden = incident_rights_hidden(store, page_administrator(page), &error);
+    query.hidden = hidden;
+    if (hidden &&
+        store_incident_search(store, &query, &example->incidents, &example->count, &error) &&
         example->count > 0)
         example->message = store_audit_message(store, example->incidents[0].message_id, &error);
 }

@@ -21,7 +21,7 @@ static const char select_folders[] =
     "SELECT f.folder, f.name, f.open, f.closed, f.bytes, to_ms(o.received_at)"
     " FROM incident_folder f LEFT JOIN LATERAL (SELECT received_at FROM incident i"
     " WHERE i.folder = f.folder ORDER BY received_at, number LIMIT 1) o ON true"
-    " ORDER BY f.folder LIMIT $1";
+    " WHERE" INCIDENT_NOT_HIDDEN("f.folder", "$2") " ORDER BY f.folder LIMIT $1";
 static const char select_settings[] =
     "SELECT coalesce(document -> 'folders', '[]'::json) FROM policy_version"
     " ORDER BY version DESC LIMIT 1";
@@ -157,12 +157,18 @@ bool store_incident_check_comment(const char *comment, struct error *error)
 
 /* --- folders --- */
 
-bool store_incident_folders(struct store *store, struct store_incident_folder **folders,
-                            size_t *count, struct error *error)
+bool store_incident_folders(struct store *store, const json_t *hidden,
+                            struct store_incident_folder **folders, size_t *count,
+                            struct error *error)
 {
     struct store_parameters parameters = {0};
+    char *without = hidden ? json_dumps(hidden, JSON_COMPACT) : NULL;
+    if (hidden && !without)
+        return store_out_of_memory(error);
     store_add_integer(&parameters, FOLDERS_MOST);
+    store_add_text(&parameters, without);
     PGresult *result = store_single(store, select_folders, &parameters, error);
+    free(without);
     if (!result)
         return false;
     *count = (size_t)PQntuples(result);
@@ -198,7 +204,7 @@ json_t *store_incident_settings(struct store *store, struct error *error)
     return read_array(store, select_settings, error);
 }
 
-json_t *store_incident_assignees(struct store *store, struct error *error)
+json_t *store_incident_administrators(struct store *store, struct error *error)
 {
     return read_array(store, select_administrators, error);
 }

@@ -40,7 +40,8 @@ struct store_incident_query {
     int64_t from, until;  /* of the receipt; 0: open */
     int64_t before_time;  /* keyset: those behind that one; 0: from the newest */
     int64_t before_number;
-    size_t limit; /* at most 1000 */
+    size_t limit;         /* at most 1000 */
+    const json_t *hidden; /* [S] ids of folders that are left out; NULL: none */
 };
 
 /* The newest first. ERROR_INVALID: a text of over 1000 bytes. */
@@ -72,14 +73,15 @@ struct store_incident_folder {
     int64_t open, closed, bytes;
     int64_t oldest_at; /* receipt of the oldest; 0: it is empty */
 };
-/* Those that ever had an incident, by id. */
-bool store_incident_folders(struct store *store, struct store_incident_folder **folders,
-                            size_t *count, struct error *error);
+/* Those that ever had an incident, by id, but not those of `hidden` ([S], NULL: none). */
+bool store_incident_folders(struct store *store, const json_t *hidden,
+                            struct store_incident_folder **folders, size_t *count,
+                            struct error *error);
 
 /* "folders" of the policies in force, without the rest of them. Caller owns. */
 json_t *store_incident_settings(struct store *store, struct error *error);
-/* The names of those to whom one may be assigned: [S]. Caller owns. */
-json_t *store_incident_assignees(struct store *store, struct error *error);
+/* The names of all administrators: [S]. Caller owns. */
+json_t *store_incident_administrators(struct store *store, struct error *error);
 
 struct store_incident_decision {
     int64_t number;

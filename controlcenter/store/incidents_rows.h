@@ -15,6 +15,12 @@
 #define INCIDENT_FROM " FROM "
 #define INCIDENT_JOINS " LEFT JOIN incident_folder f ON f.folder = i.folder"
 
+/* The condition that a row's folder is none of a parameter's, a JSON array or NULL. The array is
+ * taken apart once, not for each row. */
+#define INCIDENT_NOT_HIDDEN(folder, parameter)                                                     \
+    " (" parameter "::jsonb IS NULL OR " folder                                                    \
+    " <> ALL (ARRAY(SELECT jsonb_array_elements_text(" parameter "::jsonb))))"
+
 /* False without memory; the incident may be cleared all the same. */
 bool store_incident_row(const PGresult *result, int row, struct store_incident *to);
 

@@ -23,11 +23,12 @@
     " AND ($3::text IS NULL OR assigned_to = $3)"                                                  \
     " AND ($4::timestamptz IS NULL OR received_at >= $4)"                                          \
     " AND ($5::timestamptz IS NULL OR received_at < $5)"                                           \
-    " AND ($6::timestamptz IS NULL OR (received_at, number) < ($6, $7::bigint))"
+    " AND ($6::timestamptz IS NULL OR (received_at, number) < ($6, $7::bigint))"                   \
+    " AND" INCIDENT_NOT_HIDDEN("folder", "$9")
 #define OPEN_PLACE PLACE " AND state = 'open'" /* in the words of the partial index */
 #define WORDS                                                                                      \
-    " ($9::text IS NULL OR sender ILIKE $9 OR recipients_text ILIKE $9 OR subject ILIKE $9)"       \
-    " AND ($10::text IS NULL OR filters_text ILIKE $10)"
+    " ($10::text IS NULL OR sender ILIKE $10 OR recipients_text ILIKE $10 OR subject ILIKE $10)"   \
+    " AND ($11::text IS NULL OR filters_text ILIKE $11)"
 #define ORDER " ORDER BY received_at DESC, number DESC"
 #define PAGE INCIDENT_JOINS " ORDER BY i.received_at DESC, i.number DESC"
 
@@ -53,6 +54,7 @@ static const char incidents_by_words[] = BY_WORDS(PLACE);
 struct search {
     const struct store_incident_query *query;
     char *text, *filter; /* patterns of ILIKE; NULL */
+    char *hidden;        /* JSON; NULL */
     size_t limit;
 };
 
@@ -116,6 +118,9 @@ static bool read_query(struct search *search, const struct store_incident_query 
 {
     search->query = query;
     search->limit = query->limit < INCIDENTS_MOST ? query->limit : INCIDENTS_MOST;
+    search->hidden = query->hidden ? json_dumps(query->hidden, JSON_COMPACT) : NULL;
+    if (query->hidden && !search->hidden)
+        return store_out_of_memory(error);
     return store_pattern(query->text, "text", TEXT_MOST, &search->text, error) &&
            store_pattern(query->filter, "filter", TEXT_MOST, &search->filter, error);
 }
@@ -133,6 +138,7 @@ static PGresult *run(struct store *store, const char *sql, const struct search *
     store_add_time(&parameters, query->before_time);
     store_add_integer(&parameters, query->before_number);
     store_add_integer(&parameters, (int64_t)search->limit);
+    store_add_text(&parameters, search->hidden);
     if (search->text || search->filter) {
         store_add_text(&parameters, search->text);
         store_add_text(&parameters, search->filter);
@@ -162,5 +168,6 @@ bool store_incident_search(struct store *store, const struct store_incident_quer
     PQclear(result);
     free(search.text);
     free(search.filter);
+    free(search.hidden);
     return ok;
 }

@@ -43,7 +43,8 @@ static int add_incident(struct console *console, const char *folder, const char 
         "id", "pay", "name", "Payroll", "finds", "filter", "pay", "name", "Payroll", "part", "body",
         "text", "salary", "sender", "boss@example.org", "recipients", "rose@example.com", "subject",
         subject, "direction", "inbound", "verdict", "clean");
-    snprintf(text, sizeof(text), "Subject: %s\r\nX-Odd: <b>\r\n\tfolded\r\n\r\nthe Salary\r\n", subject);
+    snprintf(text, sizeof(text), "Subject: %s\r\nX-Odd: <b>\r\n\tfolded\r\n\r\nthe Salary\r\n",
+             subject);
     struct store *store = console->scene->store;
     if (!*scanner_id)
         add_scanner(console, "mx1.example.org", "{}", scanner_id);
@@ -262,6 +263,124 @@ static void a_folder_is_made_and_its_own_action_carried_out(void **state)
                      1);
 }
 
+/* --- rights --- */
+
+/* Puts a folder of "Private papers" in force for those whose names are given (JSON text). */
+static void give_rights(struct console *console, const char *names)
+{
+    int64_t revision;
+    struct store *store = console->scene->store;
+    cleanup_json json_t *old = NULL;
+    ok((old = store_policy_draft(store, &revision, &error)) != NULL);
+    cleanup_json json_t *administrators = json_loads(names, JSON_DECODE_ANY, NULL);
+    cleanup_json json_t *draft =
+        json_pack("{s:[{s:s,s:s,s:b,s:O},{s:s,s:s,s:b}]}", "folders", "id", "private", "name",
+                  "Private papers", "quarantine", 1, "administrators", administrators, "id", "held",
+                  "name", "Held", "quarantine", 1);
+    ok(store_policy_draft_put(store, draft, revision, "test", NAME, &error));
+    publish(console);
+}
+
+static void a_folder_of_others_is_not_there(void **state)
+{
+    struct console *console = *state;
+    char fields[120];
+    static const char *const nobody_else[] = {"[\"eve\"]", "\"everybody\"", "[7]"};
+    int hidden = add_incident(console, "private", "Secret one");
+    int seen = add_incident(console, "held", "Plain one");
+    get(console, "/incidents");
+    assert_shows(console, "Secret one");
+    for (size_t i = 0; i < sizeof(nobody_else) / sizeof(nobody_else[0]); i++) {
+        give_rights(console, nobody_else[i]);
+        static const char *const lists[] = {"/incidents", "/incidents?text=one",
+                                            "/incidents?folder=private",
+                                            "/incidents?folder=private&state=open"};
+        for (size_t j = 0; j < sizeof(lists) / sizeof(lists[0]); j++) {
+            get(console, lists[j]);
+            assert_status(console, 200);
+            assert_hides(console, "Secret one");
+            assert_hides(console, "Private papers");
+        }
+        get(console, path_of(hidden, ""));
+        assert_status(console, 404);
+        get(console, path_of(hidden, "/source"));
+        assert_status(console, 404);
+        assert_hides(console, "Salary");
+        get(console, "/incidents");
+        assert_shows(console, "Plain one");
+        post(console, path_of(hidden, "/comment"), "comment=Hello");
+        assert_status(console, 404);
+        post(console, path_of(hidden, "/assign"), "assigned=" NAME);
+        assert_status(console, 404);
+        snprintf(fields, sizeof(fields), "n=%d&action=delete", hidden);
+        post(console, "/incidents/act", fields);
+        assert_status(console, 409);
+        assert_shows(console, "there is no such incident");
+    }
+    snprintf(fields, sizeof(fields), "n=%d&n=%d&action=delete", hidden, seen);
+    post(console, "/incidents/act", fields);
+    assert_shows(console, "Done for 1 incident");
+    assert_int_equal(count_of(console->scene, "SELECT count(*) FROM incident_history"
+                                              " WHERE what <> 'created'"),
+                     1);
+    get(console, "/incidents/folders");
+    assert_shows(console, "not yours to see");
+}
+
+static void those_who_are_named_decide_and_are_assigned(void **state)
+{
+    struct console *console = *state;
+    char fields[100];
+    int number = add_incident(console, "private", "Secret one");
+    add_administrator(console, "eve", false);
+    give_rights(console, "[]");
+    get(console, path_of(number, ""));
+    assert_shows(console, "<option value=\"eve\"");
+    give_rights(console, "[\"" NAME "\"]");
+    get(console, path_of(number, ""));
+    assert_status(console, 200);
+    assert_hides(console, "<option value=\"eve\"");
+    post(console, path_of(number, "/assign"), "assigned=eve");
+    assert_status(console, 422);
+    assert_shows(console, "who may see this folder");
+    post(console, path_of(number, "/assign"), "assigned=" NAME);
+    assert_status(console, 303);
+    post(console, path_of(number, "/assign"), "assigned=");
+    assert_status(console, 303);
+    snprintf(fields, sizeof(fields), "n=%d&action=delete", number);
+    post(console, "/incidents/act", fields);
+    assert_status(console, 303);
+}
+
+static void rights_are_chosen_in_the_draft_and_count_when_in_force(void **state)
+{
+    struct console *console = *state;
+    static const char form[] = "name=Held&kind=quarantine&expiry=delete&retention_days=7"
+                               "&quota_megabytes=0&rejection=bounce&use_delete=1";
+    char fields[300];
+    add_administrator(console, "eve", false);
+    add_incident(console, "held", "Secret one");
+    get(console, "/incidents/folders");
+    post(console, "/incidents/folders/usual", "");
+    snprintf(fields, sizeof(fields), "%s&administrator=nobody+known", form);
+    post(console, "/incidents/folders/named/held", fields);
+    assert_status(console, 422);
+    assert_shows(console, "There is no administrator nobody known.");
+    snprintf(fields, sizeof(fields), "%s&administrator=eve", form);
+    post(console, "/incidents/folders/named/held", fields);
+    assert_leads_to(console, "/incidents/folders?done=kept");
+    get(console, "/incidents/folders/named/held");
+    assert_shows(console, "name=\"administrator\" value=\"eve\" checked");
+    assert_hides(console, "name=\"administrator\" value=\"" NAME "\" checked");
+    get(console, "/incidents");
+    assert_shows(console, "Secret one");
+    publish(console);
+    get(console, "/incidents");
+    assert_hides(console, "Secret one");
+    get(console, "/incidents/folders");
+    assert_shows(console, "<span class=\"tag\">eve</span>");
+}
+
 static void a_folder_in_use_stays_and_says_where(void **state)
 {
     struct console *console = *state;
@@ -300,6 +419,9 @@ int main(void)
         incidents_test(several_are_decided_after_a_confirmation),
         incidents_test(comments_and_assignment_are_kept),
         incidents_test(a_folder_is_made_and_its_own_action_carried_out),
+        incidents_test(a_folder_of_others_is_not_there),
+        incidents_test(those_who_are_named_decide_and_are_assigned),
+        incidents_test(rights_are_chosen_in_the_draft_and_count_when_in_force),
         incidents_test(a_folder_in_use_stays_and_says_where),
     };
     return cmocka_run_group_tests_name("pages: incidents", tests, open_group, close_group);

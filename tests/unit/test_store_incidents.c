@@ -165,6 +165,40 @@ static void a_search_finds_by_each_condition(void **state)
     fails(ERROR_INVALID, store_incident_search(scene->store, &query, &incidents, &count, &error));
 }
 
+static void a_hidden_folder_is_left_out_of_each_way_to_search(void **state)
+{
+    struct scene *scene = *state;
+    struct store_incident_folder *folders = NULL;
+    size_t count = 0;
+    int64_t number = 0, seen = add(scene, "noted", "boss@example.org", "The salaries", 1);
+    add(scene, "held", "boss@example.org", "The salaries", 1);
+    add(scene, "secret\"x", "boss@example.org", "The salaries", 1);
+    cleanup_json json_t *hidden = json_pack("[s,s,s]", "held", "secret\"x", "never there");
+    cleanup_json json_t *none = json_array();
+    const struct store_incident_query queries[] = {
+        {.limit = 10, .hidden = hidden},
+        {.limit = 10, .hidden = hidden, .state = "open"},
+        {.limit = 10, .hidden = hidden, .text = "salaries"},
+        {.limit = 10, .hidden = hidden, .state = "open", .filter = "payroll"},
+        {.limit = 1, .hidden = hidden, .text = "boss"},
+    };
+    for (size_t i = 0; i < sizeof(queries) / sizeof(queries[0]); i++) {
+        assert_int_equal(found(scene, &queries[i], &number), 1);
+        assert_int_equal(number, seen);
+    }
+    struct store_incident_query query = {.limit = 10, .hidden = hidden, .folder = "held"};
+    assert_int_equal(found(scene, &query, NULL), 0);
+    query.hidden = none;
+    assert_int_equal(found(scene, &query, NULL), 1);
+    ok(store_incident_folders(scene->store, hidden, &folders, &count, &error));
+    assert_int_equal(count, 1);
+    assert_string_equal(folders[0].id, "noted");
+    free(folders);
+    ok(store_incident_folders(scene->store, none, &folders, &count, &error));
+    assert_int_equal(count, 3);
+    free(folders);
+}
+
 static void comments_and_assignment_stand_in_the_history(void **state)
 {
     struct scene *scene = *state;
@@ -202,7 +236,7 @@ static void a_folder_counts_what_is_in_it(void **state)
     add(scene, "noted", "a@example.org", "Three", 400);
     count_of(scene, "WITH changed AS (UPDATE incident SET state = 'approved' WHERE subject = 'Two'"
                     " RETURNING 1) SELECT count(*) FROM changed");
-    ok(store_incident_folders(scene->store, &folders, &count, &error));
+    ok(store_incident_folders(scene->store, NULL, &folders, &count, &error));
     assert_int_equal(count, 2);
     assert_string_equal(folders[0].id, "held");
     assert_int_equal(folders[0].open, 1);
@@ -298,8 +332,13 @@ static void many_incidents_are_searched_quickly(void **state)
           &(struct store_incident_query){
               .limit = 100, .before_time = 1767225600000 + many * 500LL, .before_number = many / 2},
           100);
+    cleanup_json json_t *hidden = json_pack("[s,s]", "folder1", "folder2");
+    timed(scene, "without two folders",
+          &(struct store_incident_query){.limit = 100, .hidden = hidden}, 100);
+    timed(scene, "a word in none, without them",
+          &(struct store_incident_query){.limit = 100, .hidden = hidden, .text = "nowhere"}, 0);
     int64_t started = timestamp_monotonic_ms();
-    ok(store_incident_folders(scene->store, &folders, &count, &error));
+    ok(store_incident_folders(scene->store, NULL, &folders, &count, &error));
     assert_int_equal(count, 7);
     print_message("%-28s %lld ms\n", "folders", (long long)(timestamp_monotonic_ms() - started));
     assert_true(timestamp_monotonic_ms() - started < SEARCH_MS);
@@ -313,6 +352,7 @@ int main(void)
         scene_test(a_message_handed_over_twice_is_one_incident),
         scene_test(no_form_of_the_info_loses_a_message),
         scene_test(a_search_finds_by_each_condition),
+        scene_test(a_hidden_folder_is_left_out_of_each_way_to_search),
         scene_test(comments_and_assignment_stand_in_the_history),
         scene_test(a_folder_counts_what_is_in_it),
         scene_test(what_is_held_and_open_is_never_expunged),
