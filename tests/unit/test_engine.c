@@ -13,24 +13,9 @@
 
 #include <cmocka.h>
 
+#include "test_engine_running.h"
+
 #define LARGE (24u << 20) /* bytes whose scan takes long enough to be disturbed */
-
-static struct test_engine engine;
-
-static int begin(void **state)
-{
-    (void)state;
-    test_prepare(&engine);
-    test_start(&engine);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    test_stop(&engine);
-    return 0;
-}
 
 /* Many lines of base64 that is not the same twice: libclamav has to decode and to search all. */
 static char *large_message(void)
@@ -530,13 +515,13 @@ static void a_known_verdict_outlives_the_process(void **state)
 static int begin_with_short_lives(void **state)
 {
     setenv("GATEHOUSE_ENGINE_SCANS", "3", 1);
-    return begin(state);
+    return start_engine(state);
 }
 
 static int end_with_short_lives(void **state)
 {
     unsetenv("GATEHOUSE_ENGINE_SCANS");
-    return end(state);
+    return stop_engine(state);
 }
 
 static void a_worker_ends_after_its_scans_and_loses_none(void **state)
@@ -558,7 +543,7 @@ static void a_worker_ends_after_its_scans_and_loses_none(void **state)
     }
 }
 
-#define WITH_ENGINE(test) cmocka_unit_test_setup_teardown(test, begin, end)
+#define WITH_ENGINE(test) cmocka_unit_test_setup_teardown(test, start_engine, stop_engine)
 
 int main(void)
 {
@@ -583,7 +568,7 @@ int main(void)
         WITH_ENGINE(broken_custom_signatures_do_not_keep_it_from_starting),
         WITH_ENGINE(the_configuration_sets_the_number_of_workers),
         WITH_ENGINE(a_broken_configuration_is_refused_and_the_old_stays),
-        cmocka_unit_test_setup(reloads_under_load_fail_no_scan, begin),
+        cmocka_unit_test_setup(reloads_under_load_fail_no_scan, start_engine),
         cmocka_unit_test(a_known_verdict_outlives_the_process),
     };
     return cmocka_run_group_tests_name("engine: processes", tests, NULL, NULL);

@@ -8,26 +8,11 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+
+#include "test_engine_running.h"
 #include <glib.h>
 
 #define WAIT_MS 40000
-
-static struct test_engine engine;
-
-static int begin(void **state)
-{
-    (void)state;
-    test_prepare(&engine);
-    test_start(&engine);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    test_stop(&engine);
-    return 0;
-}
 
 static json_t *ask(const char *message, size_t length, int text_bytes, struct error *error)
 {
@@ -114,5 +99,5 @@ int main(void)
         cmocka_unit_test(text_beyond_what_was_asked_for_is_left_out),
         cmocka_unit_test(hostile_messages_get_an_answer),
     };
-    return cmocka_run_group_tests_name("engine: show_message", tests, begin, end);
+    return cmocka_run_group_tests_name("engine: show_message", tests, start_engine, stop_engine);
 }

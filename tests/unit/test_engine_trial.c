@@ -9,24 +9,9 @@
 
 #include <cmocka.h>
 
+#include "test_engine_running.h"
+
 #define MESSAGE_WAIT_MS 40000
-
-static struct test_engine engine;
-
-static int begin(void **state)
-{
-    (void)state;
-    test_prepare(&engine);
-    test_start(&engine);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    test_stop(&engine);
-    return 0;
-}
 
 static json_t *ask(json_t *files, struct error *error)
 {
@@ -169,7 +154,7 @@ static void what_breaks_a_limit_is_not_tried(void **state)
     expect_serving();
 }
 
-#define WITH_ENGINE(test) cmocka_unit_test_setup_teardown(test, begin, end)
+#define WITH_ENGINE(test) cmocka_unit_test_setup_teardown(test, start_engine, stop_engine)
 
 int main(void)
 {
