@@ -1,40 +1,12 @@
 /* Cleaning with any marks: the result can be read as a message, and no file in it has the bytes of
  * one that was to be removed. */
-#include "scanner/engine/charset.h"
 #include "scanner/engine/clean.h"
 
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
+#include "fuzz_mail.h"
 
 #define MARKS 8
-#define UNPACKED (4u << 20)
-#define PARTS 300
 #define LEAST_BYTES 24 /* shorter files may be the same by chance */
 #define OUT_LIMIT (64u << 20)
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-struct opened {
-    struct message *message;
-    struct tree *tree;
-};
-
-static struct opened open_mail(const char *data, size_t length)
-{
-    struct tree_limits limits = tree_default_limits(3000000);
-    limits.unpacked_bytes = UNPACKED;
-    limits.parts = PARTS;
-    struct opened opened = {.message = message_parse(data, length)};
-    opened.tree = opened.message ? tree_build(opened.message, &limits) : NULL;
-    return opened;
-}
-
-static void close_mail(struct opened *opened)
-{
-    tree_free(opened->tree);
-    message_free(opened->message);
-}
 
 static bool has_bytes(const struct tree_node *node, const struct tree_node *other)
 {
@@ -61,7 +33,7 @@ static bool stays(const struct tree *tree, const char *const *threats, const str
 static void check_cleaned(const struct tree *tree, const char *const *threats,
                           const struct buffer *out)
 {
-    struct opened after = open_mail(buffer_text(out), out->length);
+    struct fuzz_mail after = fuzz_mail_open(buffer_text(out), out->length);
     if (!after.tree)
         abort();
     for (size_t i = 0; i < tree->count; i++) {
@@ -72,22 +44,15 @@ static void check_cleaned(const struct tree *tree, const char *const *threats,
             if (has_bytes(&after.tree->nodes[j], node))
                 abort();
     }
-    close_mail(&after);
+    fuzz_mail_close(&after);
 }
 
 /* The first bytes choose what is marked, the rest is the message. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static bool started;
-    static struct charset_converters *converters; /* else each guess loads them anew */
-    if (!started) {
-        g_mime_init();
-        converters = charset_preload();
-    }
-    started = true;
-    if (!converters || size < MARKS)
+    if (!fuzz_mail_prepare() || size < MARKS)
         return 0;
-    struct opened before = open_mail((const char *)data + MARKS, size - MARKS);
+    struct fuzz_mail before = fuzz_mail_open((const char *)data + MARKS, size - MARKS);
     if (before.tree) {
         const char **threats = calloc(before.tree->count, sizeof(*threats));
         struct buffer out;
@@ -101,6 +66,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         buffer_free(&out);
         free(threats);
     }
-    close_mail(&before);
+    fuzz_mail_close(&before);
     return 0;
 }

@@ -1,32 +1,17 @@
 /* Writing any message anew: what was added is read in the result, nothing else is before it, and
  * without parts that change the body keeps its bytes. */
-#include "scanner/engine/charset.h"
 #include "scanner/engine/message_header.h"
 #include "scanner/engine/rewrite.h"
 
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
+#include "fuzz_mail.h"
 
 #define CHOICES 2
-#define UNPACKED (4u << 20)
-#define PARTS 300
 #define OUT_LIMIT (64u << 20)
 #define FIELD "X-Fuzz: mark\r\n"
 #define MARK "the annotation"
 #define EDITS 6
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
 enum choice { TOP = 1, BOTTOM = 2, OWN_HTML = 4, JAPANESE = 8, SUBJECT = 16, STRIP = 32 };
-
-static struct tree *open_tree(const struct message *message)
-{
-    struct tree_limits limits = tree_default_limits(3000000);
-    limits.unpacked_bytes = UNPACKED;
-    limits.parts = PARTS;
-    return message ? tree_build(message, &limits) : NULL;
-}
 
 static bool shows_mark(const struct message *message)
 {
@@ -84,32 +69,24 @@ static size_t make_edits(int choices, const char *const *reasons, struct rewrite
 /* The first bytes choose what is done, the rest is the message. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static bool started;
-    static struct charset_converters *converters; /* else each guess loads them anew */
-    if (!started) {
-        g_mime_init();
-        converters = charset_preload();
-    }
-    started = true;
-    if (!converters || size < CHOICES)
+    if (!fuzz_mail_prepare() || size < CHOICES)
         return 0;
-    struct message *message = message_parse((const char *)data + CHOICES, size - CHOICES);
-    struct tree *tree = open_tree(message);
-    if (tree) {
-        const char **reasons = calloc(tree->count, sizeof(*reasons));
+    struct fuzz_mail mail = fuzz_mail_open((const char *)data + CHOICES, size - CHOICES);
+    if (mail.tree) {
+        const char **reasons = calloc(mail.tree->count, sizeof(*reasons));
         struct rewrite_edit edits[EDITS];
         struct buffer out;
         buffer_init(&out, OUT_LIMIT);
-        for (size_t i = 0; i < tree->count; i++)
+        for (size_t i = 0; i < mail.tree->count; i++)
             if (data[1] >> (i % 8) & 1)
                 reasons[i] = "fuzzing";
-        struct rewrite rewrite = {message, tree, edits, make_edits(data[0], reasons, edits)};
+        struct rewrite rewrite = {mail.message, mail.tree, edits,
+                                  make_edits(data[0], reasons, edits)};
         if (rewrite_message(&rewrite, &out, NULL))
-            check(message, &out, data[0]);
+            check(mail.message, &out, data[0]);
         buffer_free(&out);
         free(reasons);
     }
-    tree_free(tree);
-    message_free(message);
+    fuzz_mail_close(&mail);
     return 0;
 }
