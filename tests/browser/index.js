@@ -10,7 +10,7 @@ const { startGatehouse } = require("./gatehouse");
 const { runAll } = require("./suite");
 
 for (const topic of ["sign_in", "dashboard", "mail", "malware", "signatures", "hosts", "domains", "queues", "directory", "flow", "certificates",
-  "smtp_settings", "policies", "incidents", "no_script", "every_page",
+  "smtp_settings", "policies", "incidents", "links", "no_script", "every_page",
   "policy_of_content", "sign_out"])
   require(`./${topic}`);
 
