@@ -72,7 +72,7 @@
  *     {"address"}, "forward" {"address"} (a copy as an attachment), "archive" {"address"} (a copy
  *     with the envelope in X-Gatehouse header fields), "route" {"host":S as in
  *     scanner/mta/destination.h}, "require_tls", "notify" {"template":ID,"to":["sender",
- *     "recipients","manager" or ADDRESS]} */
+ *     "recipients" or ADDRESS]} */
 #ifndef GATEHOUSE_COMMON_POLICY_MODEL_H
 #define GATEHOUSE_COMMON_POLICY_MODEL_H
 

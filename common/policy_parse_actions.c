@@ -188,8 +188,7 @@ static bool read_route(const struct policy_reader *reader, const json_t *value,
 
 static char *notified(const char *text, const char **reason)
 {
-    if (strcmp(text, "sender") == 0 || strcmp(text, "recipients") == 0 ||
-        strcmp(text, "manager") == 0)
+    if (strcmp(text, "sender") == 0 || strcmp(text, "recipients") == 0)
         return policy_plain(text, reason);
     return policy_mailbox(text, reason);
 }

@@ -5,7 +5,7 @@
  * then; conditions and actions (how many rows there are); of the condition N cN_field, cN_not,
  * cN_op, cN_name, cN_values (one a line), cN_is_WORD, cN_id, cN_number, cN_unit, cN_at_least,
  * cN_tags, cN_match_case, cN_every; of the action N aN_action and aN_MEMBER, of "to"
- * aN_to_sender, aN_to_recipients, aN_to_manager and aN_to (addresses, one a line). */
+ * aN_to_sender, aN_to_recipients and aN_to (addresses, one a line). */
 #ifndef GATEHOUSE_CONTROLCENTER_PAGES_POLICY_FILTER_FORM_H
 #define GATEHOUSE_CONTROLCENTER_PAGES_POLICY_FILTER_FORM_H
 

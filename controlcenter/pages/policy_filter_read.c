@@ -159,7 +159,7 @@ json_t *filter_form_new_condition(void)
 
 static void take_notified(const struct row *row)
 {
-    static const char *const roles[] = {"sender", "recipients", "manager"};
+    static const char *const roles[] = {"sender", "recipients"};
     json_t *to = page_put_array(row->page, row->object, "to");
     for (size_t i = 0; i < sizeof roles / sizeof *roles; i++) {
         char name[FILTER_FIELD_SIZE];

@@ -168,8 +168,7 @@ static void put_notified(struct page *page, json_t *row, const json_t *to)
     json_array_foreach(to, i, value)
     {
         const char *who = json_string_value(value);
-        if (strchr(who, '@') || (strcmp(who, "sender") != 0 && strcmp(who, "recipients") != 0 &&
-                                 strcmp(who, "manager") != 0))
+        if (strcmp(who, "sender") != 0 && strcmp(who, "recipients") != 0)
             buffer_add_format(&text, "%s%s", text.length > 0 ? "\n" : "", who);
         else
             page_put_true(page, roles, who);

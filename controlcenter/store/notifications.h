@@ -12,7 +12,7 @@ struct store_notification {
     int64_t id;
     char scanner_id[37], message_id[37]; /* of the audit trail */
     char template[65], filter[65];       /* ids of the policy document */
-    json_t *send_to;                     /* ["sender","recipients","manager" or ADDRESS] */
+    json_t *send_to;                     /* ["sender","recipients" or ADDRESS] */
     json_t *recipients;                  /* indices of those that the filter was met for */
     int64_t created_at;
 };

@@ -35,7 +35,7 @@ static const char policies[] =
     "'filters':["
     "{'id':'secret','name':'Secret plans','conditions':[{'field':'body','op':'contains',"
     "'values':['secret plan']}],'actions':[{'action':'incident','folder':'legal'},"
-    "{'action':'notify','template':'told','to':['sender','manager']}],'then':'stop'},"
+    "{'action':'notify','template':'told','to':['sender','recipients']}],'then':'stop'},"
     "{'id':'refuse','name':'Refuse','conditions':[{'field':'subject','op':'equals',"
     "'values':['refuse me']}],'actions':[{'action':'reject','text':'Not here'}],'then':'stop'},"
     "{'id':'mark','name':'Mark','conditions':[{'field':'subject','op':'contains',"
@@ -250,7 +250,7 @@ static void a_filter_holds_a_message_and_says_where_it_matched(void **state)
     action = json_array_get(json_object_get(one, "actions"), 1);
     assert_string_equal(test_text(action, "template"), "told");
     assert_string_equal(json_string_value(json_array_get(json_object_get(action, "to"), 1)),
-                        "manager");
+                        "recipients");
     const json_t *find = json_array_get(json_object_get(scanned.answer, "finds"), 0);
     assert_string_equal(test_text(find, "filter"), "secret");
     assert_string_equal(test_text(find, "text"), "secret plan");
