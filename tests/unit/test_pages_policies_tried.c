@@ -1,30 +1,8 @@
 /* The page that tries a message on the draft: what a scanner is asked, and how its answer reads. */
-#include "test_pages_scene.h"
+#include "test_pages_ask.h"
 
 #include "controlcenter/pages/policy_person.h"
 #include "controlcenter/store/policies.h"
-
-/* Stands for the scanner. */
-static struct {
-    const char *reply; /* NULL: none in time */
-    json_t *request;
-    char target[32];
-} scanner;
-
-json_t *__wrap_fleet_ask(struct fleet *fleet, const char *scanner_id, const char *target,
-                         const json_t *request, int wait_ms, struct error *problem);
-json_t *__wrap_fleet_ask(struct fleet *fleet, const char *scanner_id, const char *target,
-                         const json_t *request, int wait_ms, struct error *problem)
-{
-    (void)fleet, (void)scanner_id, (void)wait_ms;
-    snprintf(scanner.target, sizeof scanner.target, "%s", target);
-    json_decref(scanner.request);
-    scanner.request = json_deep_copy(request);
-    if (scanner.reply)
-        return json_loads(scanner.reply, 0, NULL);
-    error_set(problem, ERROR_TIMEOUT, NULL, "the scanner did not answer in time");
-    return NULL;
-}
 
 #define DRAFT                                                                                      \
     "{\"groups\":[{\"id\":\"g\",\"name\":\"Sales\",\"members\":[\"@example.com\",\"group:board\"]" \

@@ -1,33 +1,10 @@
 /* The pages of custom signatures, over a scanner whose answers are given here. */
-#include "test_pages_scene.h"
+#include "test_pages_ask.h"
 
 #define PAGE "/malware/signatures"
 #define UPDATES                                                                                    \
     "{\"updates\":{\"program\":true,\"running\":false,\"last_run\":\"2026-01-31T12:00:00.000Z\","  \
     "\"version\":\"27000\",\"error\":\"Can't <b>download</b> it\"}}"
-
-static struct {
-    const char *reply; /* NULL: no answer comes */
-    char target[32];
-    json_t *request; /* the last one */
-    int asked;
-} scanner;
-
-json_t *__wrap_fleet_ask(struct fleet *fleet, const char *scanner_id, const char *target,
-                         const json_t *request, int wait_ms, struct error *problem);
-json_t *__wrap_fleet_ask(struct fleet *fleet, const char *scanner_id, const char *target,
-                         const json_t *request, int wait_ms, struct error *problem)
-{
-    (void)fleet, (void)scanner_id, (void)wait_ms;
-    scanner.asked++;
-    snprintf(scanner.target, sizeof scanner.target, "%s", target);
-    json_decref(scanner.request);
-    scanner.request = json_deep_copy(request);
-    if (scanner.reply)
-        return json_loads(scanner.reply, 0, NULL);
-    error_set(problem, ERROR_TIMEOUT, NULL, "the scanner did not answer in time");
-    return NULL;
-}
 
 static int open_signatures(void **state)
 {
