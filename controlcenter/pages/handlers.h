@@ -199,7 +199,8 @@ void page_policy_resource_form(struct http_request *request, struct http_respons
 void page_policy_resource(struct http_request *request, struct http_response *response);
 void page_policy_words(struct http_request *request, struct http_response *response);
 
-/* notification_settings.c */
+/* notification_settings.c, notification_usual.c */
+void page_notifications_usual(struct http_request *request, struct http_response *response);
 void page_notification_settings_form(struct http_request *request, struct http_response *response);
 void page_notification_settings(struct http_request *request, struct http_response *response);
 

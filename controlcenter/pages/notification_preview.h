@@ -10,4 +10,7 @@ void notification_put_names(struct page *page);
  * none, names stand for values. */
 void notification_put_preview(struct page *page, const json_t *template);
 
+/* notification_usual.c: whether the draft lacks one of the notifications to begin with. */
+bool notification_usual_lacks(const json_t *document);
+
 #endif

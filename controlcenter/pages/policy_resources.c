@@ -1,5 +1,6 @@
 /* Policies: lists of what filters refer to, and what is done to one of them there. */
 #include "controlcenter/pages/handlers.h"
+#include "controlcenter/pages/notification_preview.h"
 #include "controlcenter/pages/policy_draft.h"
 #include "controlcenter/pages/policy_objects.h"
 #include "controlcenter/pages/policy_resource.h"
@@ -111,6 +112,9 @@ void page_policy_resources(struct http_request *request, struct http_response *r
         put_row(&draft, rows, kind, object, true);
     }
     page_put(page, page->data, "has_rows", json_boolean(json_array_size(rows) > 0));
+    page_put(page, page->data, "offers_usual",
+             json_boolean(strcmp(kind->section, "templates") == 0 &&
+                          notification_usual_lacks(draft.document)));
     policy_draft_show(&draft, "policies/resources");
 }
 

@@ -117,6 +117,7 @@ const struct http_route page_routes[] = {
     {HTTP_POST, "/policies/annotations/named/:id/remove", HTTP_SIGNED_IN,
      page_policy_resource_remove},
     {HTTP_GET, "/policies/templates", HTTP_SIGNED_IN, page_policy_resources},
+    {HTTP_POST, "/policies/templates/usual", HTTP_SIGNED_IN, page_notifications_usual},
     {HTTP_GET, "/policies/templates/new", HTTP_SIGNED_IN, page_policy_resource_new_form},
     {HTTP_POST, "/policies/templates/new", HTTP_SIGNED_IN, page_policy_resource},
     {HTTP_GET, "/policies/templates/premium/:id", HTTP_SIGNED_IN, page_policy_resource_premium},

@@ -85,17 +85,36 @@ test("a template with an unknown value is refused, and the line named", async ({
   await page.locator("#error-text").filter({ hasText: /line 2/i }).waitFor();
 });
 
+test("notifications to begin with are one click, as long as one is missing", async ({ page }) => {
+  const names = ["To the reviewer", "To the sender", "確認者へ", "送信者へ"];
+  const button = page.getByRole("button", { name: /^Add the usual ones/ });
+  await page.goto("/policies/templates");
+  await look(page, "policy-templates-none");
+  await button.click();
+  await page.getByRole("link", { name: "Remove 送信者へ" }).click();
+  await page.getByRole("button", { name: "Remove", exact: true }).click();
+  await button.click();
+  for (const name of names)
+    assert.equal(await page.getByRole("link", { name, exact: true }).count(), 1, name);
+  assert.equal(await button.count(), 0);
+  await look(page, "policy-templates");
+  await page.getByRole("link", { name: "確認者へ", exact: true }).click();
+  await page.getByRole("button", { name: "Preview" }).click();
+  await page.getByRole("region", { name: "Preview" }).getByText("承認する").first().waitFor();
+  await look(page, "policy-template");
+});
+
 test("notifications are written in the console, in English and Japanese", async ({ page }) => {
   sink = await startSink();
   await addTemplate(page, {
-    name: "To the reviewer", language: "en", subject: "Held: {{subject}}",
+    name: "Review by mail", language: "en", subject: "Held: {{subject}}",
     text: "{{filter}} found:\n{{matches}}\n\nLook: {{link_view}}\nApprove: {{link_approve}}\n" +
       "Reject: {{link_reject}}\nConsole: {{console_view}}\n",
     html: "<p>{{subject}} from {{sender}}</p>\n<p><a href=\"{{link_view}}\">Look</a> " +
       "<a href=\"{{link_approve}}\">Approve</a> <a href=\"{{link_reject}}\">Reject</a></p>",
   });
   await addTemplate(page, {
-    name: "送信者へ", language: "ja", subject: JAPANESE_SUBJECT,
+    name: "送信者への通知", language: "ja", subject: JAPANESE_SUBJECT,
     text: "{{sender}} 様\n\nメールは確認のため保留されています。判定: {{verdict}}\n",
   });
 });
@@ -111,9 +130,9 @@ test("a filter holds messages and tells reviewer and sender", async ({ page, gat
   await page.getByLabel("Only visible text").waitFor();
   await page.getByLabel("Values of condition 1").fill(WORD);
   await page.getByLabel("Folder of action 1").selectOption({ label: "Mailed reviews" });
-  await notify(page, 2, "To the reviewer");
+  await notify(page, 2, "Review by mail");
   await page.locator("#field-a1_to").fill(REVIEWER);
-  await notify(page, 3, "送信者へ");
+  await notify(page, 3, "送信者への通知");
   await page.locator("#a2_to_sender").check();
   await page.getByRole("button", { name: "Add filter" }).click();
   await page.getByRole("link", { name: "Hummingbirds", exact: true }).first().waitFor();
