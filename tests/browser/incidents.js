@@ -44,7 +44,7 @@ const arrives = (address) =>
 const decide = (page, action) =>
   page.getByRole("form", { name: "Decide" }).getByRole("button", { name: action, exact: true }).click();
 
-test("two folders to begin with are one click, and get actions of their own", async ({ page }) => {
+test("two folders to begin with are one click, and get actions of their own", async ({ page, gatehouse }) => {
   sink = await startSink();
   await page.goto("/incidents/folders");
   await page.getByRole("button", { name: "Add the usual folders" }).click();
@@ -54,12 +54,15 @@ test("two folders to begin with are one click, and get actions of their own", as
   await page.getByRole("button", { name: "Keep in the draft" }).click();
   await page.getByRole("alert").waitFor();
   await page.getByLabel("Forward: address").fill(`colleague@${DOMAIN}`);
+  await page.getByRole("group", { name: "Who may see and decide its incidents" })
+    .getByRole("checkbox", { name: gatehouse.administrator }).check();
   const own = page.getByRole("group", { name: "Own action 1" });
   await own.getByLabel("Name").fill(OWN);
   await own.getByLabel("Decision").selectOption("deliver");
   await own.getByLabel("Archive to").fill(`legal@${DOMAIN}`);
   await page.getByRole("button", { name: "Keep in the draft" }).click();
-  await page.getByRole("row").filter({ hasText: OWN }).waitFor();
+  const row = page.getByRole("row").filter({ hasText: OWN });
+  await row.getByText(`for ${gatehouse.administrator}`).waitFor();
 });
 
 test("a filter puts messages into the folder, which then cannot be removed", async ({ page }) => {
@@ -68,7 +71,7 @@ test("a filter puts messages into the folder, which then cannot be removed", asy
   await page.getByLabel("What condition 1 looks at").selectOption("body");
   await page.getByLabel("How condition 1 looks at it").selectOption("contains");
   await page.getByLabel("Values of condition 1").fill(WORD);
-  await page.getByRole("combobox", { name: "Action 1", exact: true }).selectOption("incident");
+  await page.getByLabel("What action 1 does").selectOption("incident");
   await page.getByLabel("Folder of action 1").selectOption({ label: "Held for review" });
   await page.getByRole("button", { name: "Add filter" }).click();
   await page.getByRole("link", { name: "Feathered serpents" }).first().waitFor();
