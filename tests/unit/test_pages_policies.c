@@ -175,26 +175,56 @@ static void filters_change_places_and_are_switched_copied_and_removed(void **sta
     assert_status(console, 404);
 }
 
+/* By which the form knows a change of somebody else. */
+static void take_was(struct console *console, char was[POLICY_HASH_SIZE])
+{
+    static const char field[] = "name=\"was\" value=\"";
+    const char *found = strstr(body_of(console), field);
+    assert_non_null(found);
+    snprintf(was, POLICY_HASH_SIZE, "%s", found + strlen(field));
+}
+
 static void two_administrators_lose_nothing(void **state)
 {
     struct console *console = *state;
     char path[160], was[POLICY_HASH_SIZE], fields[700];
     add_filter(console, SIMPLE);
     open_filter(console, "Payroll", path);
-    const char *found = strstr(body_of(console), "name=\"was\" value=\"");
-    assert_non_null(found);
-    snprintf(was, sizeof was, "%s", found + strlen("name=\"was\" value=\""));
+    take_was(console, was);
     act(console, "Payroll", "/switch", "enabled=no"); /* the other one */
     snprintf(fields, sizeof fields, "%s&was=%s", SIMPLE, was);
     post(console, path, fields);
     assert_status(console, 409);
     assert_shows(console, "Somebody else has changed this since you opened it.");
     assert_shows(console, "salary\npayslip</textarea>");
-    found = strstr(body_of(console), "name=\"was\" value=\"");
-    snprintf(fields, sizeof fields, "%s&was=%.64s", SIMPLE,
-             found + strlen("name=\"was\" value=\""));
+    take_was(console, was);
+    snprintf(fields, sizeof fields, "%s&was=%s", SIMPLE, was);
     post(console, path, fields);
     assert_leads_to(console, "/policies/filters?done=kept");
+}
+
+static void what_was_removed_meanwhile_is_told_and_can_still_be_kept(void **state)
+{
+    struct console *console = *state;
+    char id[65], path[160], remove[180], was[POLICY_HASH_SIZE], fields[200];
+    get(console, "/policies/annotations/new");
+    post(console, "/policies/annotations/new", "name=Note&text=Hello");
+    assert_leads_to(console, "/policies/annotations?done=kept");
+    id_of(console, "annotations", "Note", id);
+    snprintf(path, sizeof path, "/policies/annotations/named/%s", id);
+    snprintf(remove, sizeof remove, "%s/remove", path);
+    get(console, path);
+    take_was(console, was);
+    post(console, remove, ""); /* the other one */
+    assert_leads_to(console, "/policies/annotations?done=removed");
+    snprintf(fields, sizeof fields, "name=Note&text=Hello&was=%s", was);
+    post(console, path, fields);
+    assert_status(console, 409);
+    assert_shows(console, "Somebody else has removed this since you opened it.");
+    take_was(console, was);
+    snprintf(fields, sizeof fields, "name=Note&text=Hello&was=%s", was);
+    post(console, path, fields);
+    assert_leads_to(console, "/policies/annotations?done=kept");
 }
 
 /* --- review, history --- */
@@ -410,6 +440,7 @@ int main(void)
         signed_in_page_test(rows_come_and_go_without_a_script),
         signed_in_page_test(filters_change_places_and_are_switched_copied_and_removed),
         signed_in_page_test(two_administrators_lose_nothing),
+        signed_in_page_test(what_was_removed_meanwhile_is_told_and_can_still_be_kept),
         signed_in_page_test(a_draft_is_reviewed_put_in_force_and_gone_back_from),
         signed_in_page_test(only_the_draft_that_was_seen_is_put_in_force_or_discarded),
         signed_in_page_test(a_move_is_one_change_of_the_filter_that_moved),
