@@ -2,11 +2,14 @@
 
 #include "common/cleanup.h"
 
+#include <ctype.h>
 #include <sodium.h>
 #include <string.h>
 
 #define RANDOM_BYTES 24
 #define SIGNATURE_BYTES 16
+#define MARK_RANDOM_BYTES 12
+#define MARK_SIGNATURE_BYTES 8
 #define KEY_SETTING "secret.mailed_links"
 #define KEY_TEXT_SIZE (2 * MAILED_LINK_KEY_BYTES + 1)
 
@@ -67,4 +70,46 @@ void mailed_link_hash(const char *token, char hash[MAILED_LINK_HASH_SIZE])
     unsigned char digest[crypto_hash_sha256_BYTES];
     crypto_hash_sha256(digest, (const unsigned char *)token, strlen(token));
     sodium_bin2hex(hash, MAILED_LINK_HASH_SIZE, digest, sizeof(digest));
+}
+
+static void sign_mark(const struct mailed_link_key *key, const unsigned char *random,
+                      const char *address, unsigned char signature[MARK_SIGNATURE_BYTES])
+{
+    static const unsigned char purpose[] = "notification";
+    unsigned char whole[crypto_auth_hmacsha256_BYTES];
+    crypto_auth_hmacsha256_state state;
+    crypto_auth_hmacsha256_init(&state, key->bytes, sizeof(key->bytes));
+    crypto_auth_hmacsha256_update(&state, purpose, sizeof(purpose));
+    crypto_auth_hmacsha256_update(&state, random, MARK_RANDOM_BYTES);
+    for (; *address; address++) {
+        unsigned char small = (unsigned char)tolower((unsigned char)*address);
+        crypto_auth_hmacsha256_update(&state, &small, 1);
+    }
+    crypto_auth_hmacsha256_final(&state, whole);
+    memcpy(signature, whole, MARK_SIGNATURE_BYTES);
+}
+
+void mail_mark_make(const struct mailed_link_key *key, const char *address,
+                    char mark[MAIL_MARK_SIZE])
+{
+    unsigned char bytes[MARK_RANDOM_BYTES + MARK_SIGNATURE_BYTES];
+    randombytes_buf(bytes, MARK_RANDOM_BYTES);
+    sign_mark(key, bytes, address, bytes + MARK_RANDOM_BYTES);
+    sodium_bin2hex(mark, MAIL_MARK_SIZE, bytes, sizeof(bytes));
+}
+
+bool mail_mark_verify(const struct mailed_link_key *key, const char *address,
+                      const char *message_id)
+{
+    unsigned char bytes[MARK_RANDOM_BYTES + MARK_SIGNATURE_BYTES];
+    unsigned char signature[MARK_SIGNATURE_BYTES];
+    size_t length = 0;
+    message_id += strspn(message_id, " \t<");
+    if (strcspn(message_id, "@") != MAIL_MARK_SIZE - 1 || !message_id[MAIL_MARK_SIZE - 1] ||
+        sodium_hex2bin(bytes, sizeof(bytes), message_id, MAIL_MARK_SIZE - 1, NULL, &length, NULL) !=
+            0 ||
+        length != sizeof(bytes))
+        return false;
+    sign_mark(key, bytes, address, signature);
+    return sodium_memcmp(signature, bytes + MARK_RANDOM_BYTES, sizeof(signature)) == 0;
 }

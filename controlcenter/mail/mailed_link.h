@@ -21,4 +21,15 @@ bool mailed_link_verify(const struct mailed_link_key *key, const char *token);
 /* What the database knows it by (SHA-256, in hexadecimal). */
 void mailed_link_hash(const char *token, char hash[MAILED_LINK_HASH_SIZE]);
 
+#define MAIL_MARK_SIZE 41 /* with its NUL */
+
+/* What the Message-ID of a notification to that address begins with, so that it is known when it
+ * comes back: 96 random bits and a signature (64 bits) over them and the address. */
+void mail_mark_make(const struct mailed_link_key *key, const char *address,
+                    char mark[MAIL_MARK_SIZE]);
+/* Whether a message with that Message-ID is a notification that the key's owner sent to the
+ * address; its capitals do not matter. */
+bool mail_mark_verify(const struct mailed_link_key *key, const char *address,
+                      const char *message_id);
+
 #endif

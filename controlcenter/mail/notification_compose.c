@@ -240,11 +240,14 @@ bool notification_compose(const struct notification_context *context, const char
                 notification_render(text_of(context->template, "html"), true, add_value, &making,
                                     &html, error);
     if (made) {
+        char mark[MAIL_MARK_SIZE];
+        mail_mark_make(context->key, address, mark);
         struct notification_mail mail = {.from = context->from,
                                          .to = address,
                                          .subject = buffer_text(&subject),
                                          .text = buffer_text(&text),
                                          .html = buffer_text(&html),
+                                         .mark = mark,
                                          .host = context->host};
         made = notification_write(&mail, &result->mail) ||
                error_set(error, ERROR_LIMIT, NULL, "the notification is too long");

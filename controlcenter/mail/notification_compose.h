@@ -4,18 +4,19 @@
 
 #include "common/buffer.h"
 #include "controlcenter/mail/mailed_link.h"
+#include "controlcenter/mail/notification_text.h"
 #include "controlcenter/store/incidents.h"
 #include "controlcenter/store/notifications.h"
 
-#define NOTIFICATION_MAILS 1000 /* most of one notification */
-#define NOTIFICATION_LINKS 50   /* most in one mail */
+#define NOTIFICATION_MAILS 1000                          /* most of one notification */
+#define NOTIFICATION_LINKS (3 * NOTIFICATION_TEXT_LINKS) /* most in one mail */
 
 struct notification_context {
     const json_t *template;                /* {"subject","text","html","language"} */
     const json_t *message;                 /* as store_audit_message has it */
     const char *filter;                    /* id */
     const struct store_incident *incident; /* NULL: there is none */
-    const struct mailed_link_key *key; /* NULL: for a preview */
+    const struct mailed_link_key *key;     /* NULL: for a preview */
     const char *url, *from, *host;
     int64_t links_expire_at;
 };

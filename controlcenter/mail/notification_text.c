@@ -3,6 +3,7 @@
 #include "common/timestamp.h"
 
 #include <sodium.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -85,15 +86,41 @@ static bool next_name(const char *text, const char **at, const char **before,
     return true;
 }
 
+/* The different links with authority of a text. */
+struct links {
+    char names[NOTIFICATION_TEXT_LINKS][NOTIFICATION_NAME_SIZE];
+    size_t count;
+};
+
+/* False where there are too many. */
+static bool count_link(struct links *links, const char *name)
+{
+    struct notification_link link;
+    if (!notification_link_name(name, &link) || link.needs_sign_in)
+        return true;
+    for (size_t i = 0; i < links->count; i++)
+        if (strcmp(links->names[i], name) == 0)
+            return true;
+    if (links->count == NOTIFICATION_TEXT_LINKS)
+        return false;
+    snprintf(links->names[links->count++], NOTIFICATION_NAME_SIZE, "%s", name);
+    return true;
+}
+
 bool notification_check(const char *text, const char *where, struct error *error)
 {
     const char *at = text, *before;
     char name[NOTIFICATION_NAME_SIZE];
     struct error problem = {0};
-    while (next_name(text, &at, &before, name, where, &problem))
+    struct links links = {.count = 0};
+    while (next_name(text, &at, &before, name, where, &problem)) {
         if (!is_known(name))
             return error_set(error, ERROR_INVALID, where, "line %d: there is no value \"%s\"",
                              line_of(text, before), name);
+        if (!count_link(&links, name))
+            return error_set(error, ERROR_INVALID, where, "line %d: there are over %d links",
+                             line_of(text, before), NOTIFICATION_TEXT_LINKS);
+    }
     if (problem.code != ERROR_NONE)
         *error = problem;
     return problem.code == ERROR_NONE;
@@ -230,7 +257,7 @@ static void add_one_line(struct buffer *line, const char *text)
         buffer_add(line, (unsigned char)*text < 0x20 ? " " : text, 1);
 }
 
-static void add_head(const struct notification_mail *mail, const char *secret, struct buffer *out)
+static void add_head(const struct notification_mail *mail, struct buffer *out)
 {
     char date[TIMESTAMP_TEXT_SIZE];
     struct buffer subject = BUFFER_INIT;
@@ -242,7 +269,7 @@ static void add_head(const struct notification_mail *mail, const char *secret, s
                       "\r\nDate: %s\r\nMessage-ID: <%s@%s>\r\n"
                       "Auto-Submitted: auto-generated\r\nX-Auto-Response-Suppress: All\r\n"
                       "MIME-Version: 1.0\r\n",
-                      timestamp_rfc5322(timestamp_now_ms(), date), secret, mail->host);
+                      timestamp_rfc5322(timestamp_now_ms(), date), mail->mark, mail->host);
 }
 
 bool notification_write(const struct notification_mail *mail, struct buffer *out)
@@ -251,7 +278,7 @@ bool notification_write(const struct notification_mail *mail, struct buffer *out
     char secret[2 * SECRET_BYTES + 1];
     randombytes_buf(random, sizeof(random));
     sodium_bin2hex(secret, sizeof(secret), random, sizeof(random));
-    add_head(mail, secret, out);
+    add_head(mail, out);
     if (!*mail->html) {
         add_text_part(out, "text/plain", mail->text);
         return !out->failed;

@@ -18,6 +18,7 @@
 #include <stdbool.h>
 
 #define NOTIFICATION_NAME_SIZE 80
+#define NOTIFICATION_TEXT_LINKS 21 /* most different ones with authority in one text */
 
 /* The names above that are not links; ends with NULL. */
 extern const char *const notification_names[];
@@ -30,8 +31,8 @@ struct notification_link {
 /* Whether `name` is one of a link. */
 bool notification_link_name(const char *name, struct notification_link *link);
 
-/* Whether each {{NAME}} of the text is known and closed. ERROR_INVALID names the first one that is
- * not, and its line; `where` is the template's member. */
+/* Whether each {{NAME}} of the text is known and closed, and there are not too many links.
+ * ERROR_INVALID names the first one that is not, and its line; `where` is the template's member. */
 bool notification_check(const char *text, const char *where, struct error *error);
 
 /* Adds the value of `name` to `value`; false where that failed. */
@@ -47,8 +48,8 @@ struct notification_mail {
     const char *to;      /* an address */
     const char *subject; /* UTF-8, one line */
     const char *text;
-    const char *html; /* "" for none */
-    const char *host; /* for the Message-ID */
+    const char *html;        /* "" for none */
+    const char *mark, *host; /* of the Message-ID: before its @, and behind it */
 };
 /* Writes the whole message (RFC 5322, MIME, CRLF; base64 of UTF-8), marked as automatic (RFC 3834).
  */

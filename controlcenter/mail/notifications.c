@@ -184,6 +184,19 @@ static void find_addresses(const struct sending *sending, struct addresses *addr
     }
 }
 
+/* A notification that comes back, such as by a mailbox that passes everything on, often meets the
+ * filter again that it was about. Another one to the same address would come back as well, and so
+ * for ever. */
+static void remove_those_it_came_from(const struct sending *sending, struct addresses *addresses)
+{
+    const char *id = text_of(json_object_get(sending->message, "message"), "message_id");
+    size_t kept = 0;
+    for (size_t i = 0; i < addresses->count; i++)
+        if (!mail_mark_verify(&sending->notifications->key, addresses->items[i], id))
+            addresses->items[kept++] = addresses->items[i];
+    addresses->count = kept;
+}
+
 /* --- the mails --- */
 
 static const json_t *find_template(const struct sending *sending)
@@ -316,6 +329,7 @@ static void send_one(struct sending *sending)
     if (!find_incident(sending))
         return;
     find_addresses(sending, &addresses);
+    remove_those_it_came_from(sending, &addresses);
     if (addresses.count == 0)
         give_up(sending, "it has nobody to go to");
     else

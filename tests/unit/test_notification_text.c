@@ -79,6 +79,21 @@ static void mistakes_are_named_with_their_line(void **state)
     assert_refused("{{}}", "line 1: there is no value \"\"");
 }
 
+static void a_text_has_few_links(void **state)
+{
+    struct error error = {0};
+    char text[4000] = "", one[40];
+    (void)state;
+    for (int i = 0; i < NOTIFICATION_TEXT_LINKS; i++) {
+        snprintf(one, sizeof(one), "{{link_a%d}} {{console_a%d}}\n", i, i);
+        strcat(text, one);
+        strcat(text, one);
+    }
+    assert_true(notification_check(text, "text", &error));
+    strcat(text, "{{link_b}}");
+    assert_refused(text, "line 43: there are over 21 links");
+}
+
 static void mail_is_automatic_and_encoded(void **state)
 {
     struct buffer out = BUFFER_INIT;
@@ -87,12 +102,14 @@ static void mail_is_automatic_and_encoded(void **state)
                                      .subject = "件名\r\nBcc: x@example.com",
                                      .text = "line\nnext",
                                      .html = "<p>line</p>",
+                                     .mark = "0123456789",
                                      .host = "mx.test"};
     (void)state;
     assert_true(notification_write(&mail, &out));
     const char *text = buffer_text(&out);
     assert_non_null(
         strstr(text, "From: Gatehouse <postmaster@mx.test>\r\nTo: <a@example.com>\r\n"));
+    assert_non_null(strstr(text, "\r\nMessage-ID: <0123456789@mx.test>\r\n"));
     assert_non_null(strstr(text, "\r\nAuto-Submitted: auto-generated\r\n"));
     assert_non_null(strstr(text, "Subject: =?UTF-8?B?"));
     assert_null(strstr(text, "\r\nBcc:"));
@@ -128,6 +145,26 @@ static void tokens_are_signed(void **state)
     assert_false(mailed_link_verify(&key, token));
 }
 
+static void notifications_are_known_when_they_come_back(void **state)
+{
+    struct mailed_link_key key, other;
+    char mark[MAIL_MARK_SIZE], id[100];
+    (void)state;
+    randombytes_buf(&key, sizeof(key));
+    randombytes_buf(&other, sizeof(other));
+    mail_mark_make(&key, "Boss@example.com", mark);
+    snprintf(id, sizeof(id), "<%s@mx.test>", mark);
+    assert_true(mail_mark_verify(&key, "boss@example.com", id));
+    assert_true(mail_mark_verify(&key, "boss@example.com", id + 1));
+    assert_false(mail_mark_verify(&key, "other@example.com", id));
+    assert_false(mail_mark_verify(&other, "boss@example.com", id));
+    assert_false(mail_mark_verify(&key, "boss@example.com", mark));
+    assert_false(mail_mark_verify(&key, "boss@example.com", ""));
+    assert_false(mail_mark_verify(&key, "boss@example.com", "<1@mx.test>"));
+    id[5] = id[5] == '0' ? '1' : '0';
+    assert_false(mail_mark_verify(&key, "boss@example.com", id));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -136,6 +173,8 @@ int main(void)
         cmocka_unit_test(mistakes_are_named_with_their_line),
         cmocka_unit_test(mail_is_automatic_and_encoded),
         cmocka_unit_test(tokens_are_signed),
+        cmocka_unit_test(a_text_has_few_links),
+        cmocka_unit_test(notifications_are_known_when_they_come_back),
     };
     return sodium_init() < 0 || cmocka_run_group_tests(tests, NULL, NULL);
 }
