@@ -110,11 +110,5 @@ bool store_link_unuse(struct store *store, int64_t id, struct error *error)
 bool store_link_expunge(struct store *store, int64_t before, size_t limit, int64_t *removed,
                         struct error *error)
 {
-    struct store_parameters parameters = {0};
-    store_add_time(&parameters, before);
-    store_add_integer(&parameters, (int64_t)limit);
-    PGresult *result = store_single(store, expunge, &parameters, error);
-    *removed = result ? store_changed(result) : 0;
-    PQclear(result);
-    return result != NULL;
+    return store_expunge(store, expunge, before, limit, removed, error);
 }

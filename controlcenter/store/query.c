@@ -186,6 +186,18 @@ PGresult *store_single(struct store *store, const char *sql,
     }
 }
 
+bool store_expunge(struct store *store, const char *sql, int64_t before, size_t limit,
+                   int64_t *removed, struct error *error)
+{
+    struct store_parameters parameters = {0};
+    store_add_time(&parameters, before);
+    store_add_integer(&parameters, (int64_t)limit);
+    PGresult *result = store_single(store, sql, &parameters, error);
+    *removed = result ? store_changed(result) : 0;
+    PQclear(result);
+    return result != NULL;
+}
+
 /* --- transactions --- */
 
 bool store_begin(struct store *store, struct store_transaction *transaction, struct error *error)

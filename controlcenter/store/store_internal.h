@@ -66,6 +66,10 @@ bool store_run(PGconn *connection, const char *sql, const struct store_parameter
  * is tried again where the connection turns out to be broken. */
 PGresult *store_single(struct store *store, const char *sql,
                        const struct store_parameters *parameters, struct error *error);
+/* Removes what is older than `before` (milliseconds), $1 of the statement, and at most `limit`
+ * rows, $2. *removed is how many went. */
+bool store_expunge(struct store *store, const char *sql, int64_t before, size_t limit,
+                   int64_t *removed, struct error *error);
 /* The same as store_query with the result as it is: NULL, a failure or a success. */
 PGresult *store_execute(PGconn *connection, const char *sql,
                         const struct store_parameters *parameters);

@@ -155,6 +155,28 @@ static void who_was_slower_is_told_who_decided(void **state)
     assert_shows(console, "by legal@example.com");
 }
 
+static void what_is_over_is_removed_a_few_at_a_time(void **state)
+{
+    struct console *console = *state;
+    struct store *store = console->scene->store;
+    struct mailed mailed;
+    char path[100];
+    int64_t removed, later = tomorrow() + DAY_MS;
+    add_incident(console, &mailed);
+    for (int i = 0; i < 3; i++)
+        mail_link(console, &mailed, "view", tomorrow(), path);
+    ok(store_link_expunge(store, timestamp_now_ms(), 2, &removed, &error));
+    assert_int_equal(removed, 0);
+    ok(store_link_expunge(store, later, 2, &removed, &error));
+    assert_int_equal(removed, 2);
+    ok(store_link_expunge(store, later, 2, &removed, &error));
+    assert_int_equal(removed, 1);
+    ok(store_notification_expunge(store, later, 2, &removed, &error));
+    assert_int_equal(removed, 2);
+    ok(store_notification_expunge(store, later, 2, &removed, &error));
+    assert_int_equal(removed, 1);
+}
+
 static void what_is_no_link_any_more_says_so(void **state)
 {
     struct console *console = *state;
@@ -304,6 +326,7 @@ int main(void)
         signed_in_page_test(looking_changes_nothing_however_often),
         signed_in_page_test(acting_asks_first_and_works_once),
         signed_in_page_test(who_was_slower_is_told_who_decided),
+        signed_in_page_test(what_is_over_is_removed_a_few_at_a_time),
         signed_in_page_test(what_is_no_link_any_more_says_so),
         signed_in_page_test(own_things_are_kept_and_shown),
         signed_in_page_test(mistakes_are_named_at_their_field),
