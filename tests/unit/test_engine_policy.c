@@ -12,13 +12,15 @@
 
 #include <cmocka.h>
 
+#include "quoted_json.h"
+#include "test_engine_running.h"
+
 #include <sodium.h>
 #include <sys/stat.h>
 
 #define DRY_RUN_MS 40000
 #define INBOUND "'direction':'inbound','sender':{'address':'s@out.example'}"
 
-static struct test_engine engine;
 static char public_key[SIGNING_KEY_TEXT_SIZE], secret_key[SIGNING_SECRET_TEXT_SIZE];
 
 /* --- configuration --- */
@@ -53,15 +55,6 @@ static const char policies[] =
     "'values':['de']}],'actions':[{'action':'route','host':'german.example'},"
     "{'action':'require_tls'}]}]}";
 
-/* Documents stand here with ' for ". */
-static char *quoted(const char *text)
-{
-    char *own = strdup(text);
-    for (char *at = own; *at; at++)
-        *at = *at == '\'' ? '"' : *at;
-    return own;
-}
-
 static void configure(const char *wanted)
 {
     struct buffer text = BUFFER_INIT;
@@ -88,13 +81,6 @@ static int begin(void **state)
         return 1;
     configure(policies);
     test_start(&engine);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    test_stop(&engine);
     return 0;
 }
 
@@ -703,5 +689,5 @@ int main(void)
         cmocka_unit_test(a_dry_run_knows_the_verdict_and_takes_clean_messages),
         cmocka_unit_test(wrong_policies_are_named_by_a_dry_run),
     };
-    return cmocka_run_group_tests(tests, begin, end);
+    return cmocka_run_group_tests(tests, begin, stop_engine);
 }
