@@ -13,11 +13,19 @@
 
 #define COMMENT_MOST 4000
 
-static bool read_incident(struct page *page, struct store_incident *incident, struct error *error)
+/* Opens the page and reads the incident that the address names, where whoever asks may see it.
+ * False after it has answered that this cannot be done. */
+static bool open_incident(struct page *page, struct http_request *request,
+                          struct http_response *response, struct store_incident *incident)
 {
-    int64_t number = incident_number(page->request->captures[0]);
-    return incident_rights_get(page->application->store, number, page_administrator(page), incident,
-                               error);
+    struct error error = {0};
+    int64_t number = incident_number(request->captures[0]);
+    page_open(page, request, response, "incidents");
+    if (incident_rights_get(page->application->store, number, page_administrator(page), incident,
+                            &error))
+        return true;
+    page_fail(page, &error);
+    return false;
 }
 
 /* --- the page --- */
@@ -71,12 +79,8 @@ void page_incident(struct http_request *request, struct http_response *response)
 {
     struct page page;
     struct store_incident incident;
-    struct error error = {0};
-    page_open(&page, request, response, "incidents");
-    if (!read_incident(&page, &incident, &error)) {
-        page_fail(&page, &error);
+    if (!open_incident(&page, request, response, &incident))
         return;
-    }
     show(&page, &incident);
     store_incident_clear(&incident);
 }
@@ -96,11 +100,8 @@ void page_incident_comment(struct http_request *request, struct http_response *r
     struct form form;
     struct store_incident incident;
     struct error error = {0};
-    page_open(&page, request, response, "incidents");
-    if (!read_incident(&page, &incident, &error)) {
-        page_fail(&page, &error);
+    if (!open_incident(&page, request, response, &incident))
         return;
-    }
     form_open(&form, &page);
     const char *comment = form_take_lines(&form, "comment");
     if (!*comment)
@@ -145,11 +146,8 @@ void page_incident_assign(struct http_request *request, struct http_response *re
     struct form form;
     struct store_incident incident;
     struct error error = {0};
-    page_open(&page, request, response, "incidents");
-    if (!read_incident(&page, &incident, &error)) {
-        page_fail(&page, &error);
+    if (!open_incident(&page, request, response, &incident))
         return;
-    }
     form_open(&form, &page);
     const char *to = form_take(&form, "assigned");
     if (check_assignee(&page, &incident, to, &error) &&
@@ -187,11 +185,8 @@ void page_incident_source(struct http_request *request, struct http_response *re
     struct store_incident incident;
     struct error error = {0};
     char disposition[80];
-    page_open(&page, request, response, "incidents");
-    if (!read_incident(&page, &incident, &error)) {
-        page_fail(&page, &error);
+    if (!open_incident(&page, request, response, &incident))
         return;
-    }
     if (write_log(&page, &incident, &error) &&
         store_message_read(page.application->store, incident.handover_id, add_piece,
                            &response->body, &error)) {
