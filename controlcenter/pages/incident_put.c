@@ -1,6 +1,8 @@
 /* Incidents for templates. */
 #include "controlcenter/pages/incident_put.h"
 
+#include "controlcenter/pages/address_rows.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,18 +20,6 @@ int64_t incident_number(const char *text)
     return length > 0 && length <= 18 && strspn(text, "0123456789") == length
                ? strtoll(text, NULL, 10)
                : 0;
-}
-
-static void put_recipients(struct page *page, json_t *row, const json_t *recipients)
-{
-    size_t count = json_array_size(recipients);
-    json_t *array = page_put_array(page, row, "recipients");
-    for (size_t i = 0; i < count && i < RECIPIENTS_SHOWN; i++)
-        page_put_text(page, page_add_object(page, array), "address",
-                      json_string_value(json_array_get(recipients, i)));
-    page_put_count(page, row, "recipient_count", (int64_t)count);
-    if (count > RECIPIENTS_SHOWN)
-        page_put_count(page, row, "more_recipients", (int64_t)(count - RECIPIENTS_SHOWN));
 }
 
 void incident_put(struct page *page, json_t *row, const struct store_incident *incident)
@@ -55,7 +45,9 @@ void incident_put(struct page *page, json_t *row, const struct store_incident *i
     page_put_time(page, row, "decided_at", incident->decided_at);
     page_put_text(page, row, "assigned_to", incident->assigned_to);
     page_put_size(page, row, "size", incident->size);
-    put_recipients(page, row, incident->recipients);
+    page_put_count(page, row, "recipient_count", (int64_t)json_array_size(incident->recipients));
+    address_rows_put(page, row, incident->recipients, "recipients", RECIPIENTS_SHOWN,
+                     "more_recipients");
 }
 
 /* --- history and actions --- */

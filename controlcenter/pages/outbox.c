@@ -1,4 +1,5 @@
 /* Status, outbox: mail of the Control Center that no scanner has taken yet, and why. */
+#include "controlcenter/pages/address_rows.h"
 #include "controlcenter/pages/handlers.h"
 #include "controlcenter/pages/pages.h"
 
@@ -9,17 +10,6 @@
 #define SHOWN_MOST 200
 #define RECIPIENTS_MOST 10
 
-static void put_recipients(struct page *page, json_t *row, const json_t *recipients)
-{
-    json_t *list = page_put_array(page, row, "recipients");
-    size_t count = json_array_size(recipients);
-    for (size_t i = 0; i < count && i < RECIPIENTS_MOST; i++)
-        page_put_text(page, page_add_object(page, list), "address",
-                      json_string_value(json_array_get(recipients, i)));
-    if (count > RECIPIENTS_MOST)
-        page_put_count(page, row, "further", (int64_t)(count - RECIPIENTS_MOST));
-}
-
 static void put_mail(struct page *page, json_t *row, const struct store_outbox_waiting *mail)
 {
     page_put_text(page, row, "id", mail->id);
@@ -29,7 +19,7 @@ static void put_mail(struct page *page, json_t *row, const struct store_outbox_w
     page_put_count(page, row, "attempts", mail->attempts);
     page_put_time(page, row, "created_at", mail->created_at);
     page_put_time(page, row, "next_attempt", mail->next_attempt);
-    put_recipients(page, row, mail->recipients);
+    address_rows_put(page, row, mail->recipients, "recipients", RECIPIENTS_MOST, "further");
 }
 
 void page_outbox(struct http_request *request, struct http_response *response)

@@ -1,9 +1,9 @@
 /* Policies, policy groups: the list, its order, and what is done to a group there. */
+#include "controlcenter/pages/address_rows.h"
 #include "controlcenter/pages/handlers.h"
 #include "controlcenter/pages/policy_draft.h"
 #include "controlcenter/pages/policy_objects.h"
-
-#include "common/cleanup.h"
+#include "controlcenter/pages/policy_removal.h"
 
 #include <string.h>
 
@@ -20,22 +20,8 @@ static struct policy_place place_of(const struct http_request *request)
 
 static void put_members(struct page *page, json_t *row, const json_t *members)
 {
-    json_t *shown = page_put_array(page, row, "to");
-    size_t count = json_array_size(members);
-    for (size_t i = 0; i < count && i < MEMBERS_SHOWN; i++)
-        page_put_text(page, page_add_object(page, shown), "address",
-                      json_string_value(json_array_get(members, i)));
-    if (count > MEMBERS_SHOWN)
-        page_put_count(page, row, "more", (int64_t)(count - MEMBERS_SHOWN));
-    page_put(page, row, "has_members", json_boolean(count > 0));
-}
-
-static void put_users(struct page *page, json_t *row, const json_t *document, const char *id)
-{
-    cleanup_json json_t *users = policy_users(document, "groups", id);
-    page_put_count(page, row, "user_count", (int64_t)json_array_size(users));
-    page_put(page, row, "has_users", json_boolean(json_array_size(users) > 0));
-    page_put(page, row, "one_user", json_boolean(json_array_size(users) == 1));
+    address_rows_put(page, row, members, "to", MEMBERS_SHOWN, "more");
+    page_put(page, row, "has_members", json_boolean(json_array_size(members) > 0));
 }
 
 static void put_group(struct policy_draft *draft, json_t *rows, const json_t *group, size_t index,
@@ -47,7 +33,7 @@ static void put_group(struct policy_draft *draft, json_t *rows, const json_t *gr
     page_put_text(page, row, "id", policy_text_of(group, "id"));
     page_put_text(page, row, "name", policy_text_of(group, "name"));
     put_members(page, row, json_object_get(group, "members"));
-    put_users(page, row, draft->document, policy_text_of(group, "id"));
+    policy_removal_put_count(page, row, draft->document, "groups", policy_text_of(group, "id"));
     page_put(page, row, "own_inbound",
              json_boolean(json_object_size(json_object_get(malware, "inbound")) > 0));
     page_put(page, row, "own_outbound",
@@ -106,23 +92,11 @@ void page_policy_group_copy(struct http_request *request, struct http_response *
 static void show_removal(struct policy_draft *draft, const char *id)
 {
     struct page *page = &draft->page;
-    struct error error = {.code = ERROR_NOT_FOUND};
-    const json_t *group = policy_find(draft->document, "groups", id, NULL), *user;
-    size_t i;
-    if (!group) {
-        policy_draft_fail(draft, &error);
+    const json_t *group = policy_removal_put(draft, "groups", id);
+    if (!group)
         return;
-    }
-    page_put_text(page, page->data, "id", id);
-    page_put_text(page, page->data, "name", policy_text_of(group, "name"));
+    page_put_text(page, page->data, "path", PATH);
     put_members(page, page->data, json_object_get(group, "members"));
-    cleanup_json json_t *users = policy_users(draft->document, "groups", id);
-    json_t *rows = page_put_array(page, page->data, "users");
-    json_array_foreach(users, i, user)
-    {
-        page_put_text(page, page_add_object(page, rows), "user_name", json_string_value(user));
-    }
-    page_put(page, page->data, "has_users", json_boolean(i > 0));
     policy_draft_show(draft, "policies/group_remove");
 }
 
@@ -136,16 +110,8 @@ void page_policy_group_remove_form(struct http_request *request, struct http_res
 void page_policy_group_remove(struct http_request *request, struct http_response *response)
 {
     struct policy_draft draft;
-    struct error error = {0};
     struct policy_place place = place_of(request);
-    if (!policy_draft_open(&draft, request, response, "policy_groups"))
-        return;
-    if (policy_draft_change(&draft.page, policy_change_remove, &place, &error)) {
-        policy_draft_redirect(&draft, PATH, "removed");
-    } else if (error.code == ERROR_DENIED) {
-        response->status = 409;
+    if (policy_draft_open(&draft, request, response, "policy_groups") &&
+        !policy_removal_try(&draft, &place, PATH))
         show_removal(&draft, place.id);
-    } else {
-        policy_draft_fail(&draft, &error);
-    }
 }

@@ -3,6 +3,7 @@
 #include "controlcenter/pages/notification_preview.h"
 #include "controlcenter/pages/policy_draft.h"
 #include "controlcenter/pages/policy_objects.h"
+#include "controlcenter/pages/policy_removal.h"
 #include "controlcenter/pages/policy_resource.h"
 
 #include "common/cleanup.h"
@@ -77,8 +78,6 @@ static void put_row(struct policy_draft *draft, json_t *rows, const struct resou
     struct page *page = &draft->page;
     struct buffer summary = BUFFER_INIT;
     const char *id = policy_text_of(object, "id");
-    cleanup_json json_t *users = policy_users(draft->document, kind->section, id);
-    size_t count = json_array_size(users);
     json_t *row = page_add_object(page, rows);
     page_put_text(page, row, "id", id);
     page_put_text(page, row, "name", policy_text_of(object, "name"));
@@ -86,9 +85,7 @@ static void put_row(struct policy_draft *draft, json_t *rows, const struct resou
     put_cut(page, row, "summary", buffer_text(&summary));
     buffer_free(&summary);
     page_put(page, row, "premium", json_boolean(premium));
-    page_put_count(page, row, "user_count", (int64_t)count);
-    page_put(page, row, "has_users", json_boolean(count > 0));
-    page_put(page, row, "one_user", json_boolean(count == 1));
+    policy_removal_put_count(page, row, draft->document, kind->section, id);
 }
 
 void page_policy_resources(struct http_request *request, struct http_response *response)
@@ -184,24 +181,9 @@ void page_policy_resource_copy(struct http_request *request, struct http_respons
 static void show_removal(struct policy_draft *draft, const char *id)
 {
     const struct resource_kind *kind = resource_of_path(draft->page.request->path);
-    struct page *page = &draft->page;
-    struct error error = {.code = ERROR_NOT_FOUND};
-    const json_t *object = policy_find(draft->document, kind->section, id, NULL), *user;
-    size_t i;
-    if (!object) {
-        policy_draft_fail(draft, &error);
+    if (!policy_removal_put(draft, kind->section, id))
         return;
-    }
-    put_kind(page, kind);
-    page_put_text(page, page->data, "id", id);
-    page_put_text(page, page->data, "name", policy_text_of(object, "name"));
-    cleanup_json json_t *users = policy_users(draft->document, kind->section, id);
-    json_t *rows = page_put_array(page, page->data, "users");
-    json_array_foreach(users, i, user)
-    {
-        page_put_text(page, page_add_object(page, rows), "user_name", json_string_value(user));
-    }
-    page_put(page, page->data, "has_users", json_boolean(i > 0));
+    put_kind(&draft->page, kind);
     policy_draft_show(draft, "policies/resource_remove");
 }
 
@@ -216,16 +198,8 @@ void page_policy_resource_remove(struct http_request *request, struct http_respo
 {
     const struct resource_kind *kind = resource_of_path(request->path);
     struct policy_draft draft;
-    struct error error = {0};
     struct policy_place place = place_of(request);
-    if (!policy_draft_open(&draft, request, response, kind->place))
-        return;
-    if (policy_draft_change(&draft.page, policy_change_remove, &place, &error)) {
-        policy_draft_redirect(&draft, kind->path, "removed");
-    } else if (error.code == ERROR_DENIED) {
-        response->status = 409;
+    if (policy_draft_open(&draft, request, response, kind->place) &&
+        !policy_removal_try(&draft, &place, kind->path))
         show_removal(&draft, place.id);
-    } else {
-        policy_draft_fail(&draft, &error);
-    }
 }
