@@ -7,6 +7,9 @@
 #include "controlcenter/store/notifications.h"
 #include "controlcenter/store/notifications_internal.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
+
 #define SUBJECT "Salaries of March"
 #define DAY_MS INT64_C(86400000)
 
@@ -111,6 +114,44 @@ static void looking_changes_nothing_however_often(void **state)
     assert_string_equal(one_text(console->scene, "SELECT state FROM incident", text), "open");
     assert_int_equal(
         count_of(console->scene, "SELECT count(*) FROM mailed_link_use WHERE what = 'looked'"), 3);
+}
+
+/* Those who send a link's form at the same moment. */
+struct crowd {
+    struct store *store;
+    int64_t link;
+    atomic_int used, late;
+};
+
+static void *use_often(void *argument)
+{
+    struct crowd *crowd = argument;
+    for (int i = 0; i < 63; i++) {
+        struct error problem = {0};
+        if (store_link_use(crowd->store, crowd->link, "192.0.2.1", &problem))
+            atomic_fetch_add(&crowd->used, 1);
+        else if (problem.code == ERROR_EXISTS)
+            atomic_fetch_add(&crowd->late, 1);
+    }
+    return NULL;
+}
+
+static void of_a_thousand_at_once_one_uses_a_link(void **state)
+{
+    struct console *console = *state;
+    struct mailed mailed;
+    char path[100];
+    pthread_t threads[16];
+    add_incident(console, &mailed);
+    mail_link(console, &mailed, "approve", tomorrow(), path);
+    struct crowd crowd = {.store = console->scene->store,
+                          .link = count_of(console->scene, "SELECT max(id) FROM mailed_link")};
+    for (size_t i = 0; i < 16; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, use_often, &crowd), 0);
+    for (size_t i = 0; i < 16; i++)
+        pthread_join(threads[i], NULL);
+    assert_int_equal(atomic_load(&crowd.used), 1);
+    assert_int_equal(atomic_load(&crowd.late), 16 * 63 - 1);
 }
 
 static void acting_asks_first_and_works_once(void **state)
@@ -324,6 +365,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         signed_in_page_test(looking_changes_nothing_however_often),
+        signed_in_page_test(of_a_thousand_at_once_one_uses_a_link),
         signed_in_page_test(acting_asks_first_and_works_once),
         signed_in_page_test(who_was_slower_is_told_who_decided),
         signed_in_page_test(what_is_over_is_removed_a_few_at_a_time),
