@@ -6,6 +6,7 @@
 #include "controlcenter/store/messages.h"
 #include "controlcenter/store/notifications.h"
 #include "controlcenter/store/notifications_internal.h"
+#include "controlcenter/store/policies.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -152,6 +153,33 @@ static void of_a_thousand_at_once_one_uses_a_link(void **state)
         pthread_join(threads[i], NULL);
     assert_int_equal(atomic_load(&crowd.used), 1);
     assert_int_equal(atomic_load(&crowd.late), 16 * 63 - 1);
+}
+
+/* Rights are the administrators'; who holds a link needs none. */
+static void a_link_is_not_bound_by_the_rights_of_its_folder(void **state)
+{
+    struct console *console = *state;
+    struct store *store = console->scene->store;
+    struct mailed mailed;
+    int64_t revision, version;
+    char path[100], text[200];
+    cleanup_json json_t *old = NULL;
+    cleanup_json json_t *draft =
+        json_pack("{s:[{s:s,s:s,s:b,s:[s]}]}", "folders", "id", "held", "name", "Held",
+                  "quarantine", 1, "administrators", "eve");
+    add_incident(console, &mailed);
+    mail_link(console, &mailed, "approve", tomorrow(), path);
+    ok((old = store_policy_draft(store, &revision, &error)) != NULL);
+    ok(store_policy_draft_put(store, draft, revision, "test", NAME, &error));
+    cleanup_json json_t *put = NULL;
+    ok((put = store_policy_draft(store, &revision, &error)) != NULL);
+    ok(store_policy_publish(store, revision, "", NAME, &version, &error));
+    get(console, path);
+    assert_status(console, 200);
+    assert_shows(console, SUBJECT);
+    post(console, path, "comment=it+is+fine");
+    assert_status(console, 200);
+    assert_string_equal(one_text(console->scene, "SELECT state FROM incident", text), "approved");
 }
 
 static void acting_asks_first_and_works_once(void **state)
@@ -366,6 +394,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         signed_in_page_test(looking_changes_nothing_however_often),
         signed_in_page_test(of_a_thousand_at_once_one_uses_a_link),
+        signed_in_page_test(a_link_is_not_bound_by_the_rights_of_its_folder),
         signed_in_page_test(acting_asks_first_and_works_once),
         signed_in_page_test(who_was_slower_is_told_who_decided),
         signed_in_page_test(what_is_over_is_removed_a_few_at_a_time),
