@@ -10,11 +10,13 @@
 #include "controlcenter/mail/mailed_link.h"
 #include "controlcenter/store/notifications.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define VIEW "view"
 #define COMMENT_MOST 4000
+#define LOGGED_A_MINUTE 60 /* links that are none */
 
 struct link_page {
     struct page page;
@@ -44,13 +46,25 @@ static void refuse(struct link_page *here, int status, const char *why)
     page_show(page, "links/refused");
 }
 
+/* Whoever makes tokens up must not fill the administrators' log. */
+static bool may_be_logged(void)
+{
+    static atomic_llong minute;
+    static atomic_int lines;
+    long long now = timestamp_monotonic_ms() / 60000;
+    if (atomic_exchange(&minute, now) != now)
+        atomic_store(&lines, 0);
+    return atomic_fetch_add(&lines, 1) < LOGGED_A_MINUTE;
+}
+
 static void refuse_stranger(struct link_page *here, const char *why)
 {
     struct page *page = &here->page;
     struct error error = {0};
     cleanup_json json_t *detail = json_pack("{s:s}", "reason", why);
-    store_log_add(page->application->store, "", page->request->peer, "link.refused", detail,
-                  &error);
+    if (may_be_logged())
+        store_log_add(page->application->store, "", page->request->peer, "link.refused", detail,
+                      &error);
     refuse(here, 404, why);
 }
 

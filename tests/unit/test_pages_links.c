@@ -273,6 +273,18 @@ static void what_is_no_link_any_more_says_so(void **state)
         2);
 }
 
+static void made_up_links_do_not_fill_the_log(void **state)
+{
+    struct console *console = *state;
+    for (int i = 0; i < 200; i++)
+        get(console, "/link/made-up");
+    assert_status(console, 404);
+    assert_in_range(
+        count_of(console->scene,
+                 "SELECT count(*) FROM administrator_log WHERE action = 'link.refused'"),
+        1, 120);
+}
+
 /* --- what filters refer to --- */
 
 static void own_things_are_kept_and_shown(void **state)
@@ -400,6 +412,7 @@ int main(void)
         signed_in_page_test(what_is_over_is_removed_a_few_at_a_time),
         signed_in_page_test(what_is_no_link_any_more_says_so),
         signed_in_page_test(own_things_are_kept_and_shown),
+        signed_in_page_test(made_up_links_do_not_fill_the_log),
         signed_in_page_test(mistakes_are_named_at_their_field),
         signed_in_page_test(gatehouses_own_are_shown_and_copied),
         signed_in_page_test(what_is_in_use_stays_and_says_where),
