@@ -1,6 +1,7 @@
 #include "controlcenter/incidents/expunger.h"
 
 #include "common/log.h"
+#include "common/stop.h"
 #include "common/timestamp.h"
 #include "controlcenter/incidents/act.h"
 #include "controlcenter/incidents/folder.h"
@@ -10,10 +11,9 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-#define LOOK_SECONDS 300
-#define BUSY_SECONDS 1 /* between batches while there is work */
+#define LOOK_MS 300000
+#define BUSY_MS 1000 /* between batches while there is work */
 #define BATCH 200
 #define OVERDUE_BATCH 50 /* each may send a mail */
 #define DAY_MS 86400000LL
@@ -21,9 +21,7 @@
 struct expunger {
     struct store *store;
     pthread_t thread;
-    pthread_mutex_t lock;
-    pthread_cond_t wake;
-    bool stopping;
+    struct stop stop;
 };
 
 /* --- one folder --- */
@@ -91,26 +89,11 @@ bool expunge_incidents(struct store *store, bool *work_left, struct error *error
 
 /* --- the thread --- */
 
-/* Returns whether it goes on. */
-static bool wait_seconds(struct expunger *expunger, int seconds)
-{
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += seconds;
-    pthread_mutex_lock(&expunger->lock);
-    while (!expunger->stopping &&
-           pthread_cond_timedwait(&expunger->wake, &expunger->lock, &until) == 0)
-        continue;
-    bool goes_on = !expunger->stopping;
-    pthread_mutex_unlock(&expunger->lock);
-    return goes_on;
-}
-
 static void *run(void *argument)
 {
     struct expunger *expunger = argument;
     bool work_left = true; /* the first look comes soon */
-    while (wait_seconds(expunger, work_left ? BUSY_SECONDS : LOOK_SECONDS)) {
+    while (!stop_wait(&expunger->stop, work_left ? BUSY_MS : LOOK_MS)) {
         struct error error = {0};
         char text[700];
         if (expunge_incidents(expunger->store, &work_left, &error))
@@ -129,13 +112,14 @@ struct expunger *expunger_start(struct store *store, struct error *error)
         return NULL;
     }
     expunger->store = store;
-    pthread_mutex_init(&expunger->lock, NULL);
-    pthread_cond_init(&expunger->wake, NULL);
+    if (!stop_open(&expunger->stop, error)) {
+        free(expunger);
+        return NULL;
+    }
     if (pthread_create(&expunger->thread, NULL, run, expunger) == 0)
         return expunger;
     error_set(error, ERROR_INTERNAL, "expunger", "its thread cannot be started");
-    pthread_cond_destroy(&expunger->wake);
-    pthread_mutex_destroy(&expunger->lock);
+    stop_close(&expunger->stop);
     free(expunger);
     return NULL;
 }
@@ -144,12 +128,8 @@ void expunger_stop(struct expunger *expunger)
 {
     if (!expunger)
         return;
-    pthread_mutex_lock(&expunger->lock);
-    expunger->stopping = true;
-    pthread_cond_signal(&expunger->wake);
-    pthread_mutex_unlock(&expunger->lock);
+    stop_request(&expunger->stop);
     pthread_join(expunger->thread, NULL);
-    pthread_cond_destroy(&expunger->wake);
-    pthread_mutex_destroy(&expunger->lock);
+    stop_close(&expunger->stop);
     free(expunger);
 }

@@ -2,6 +2,7 @@
 
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "common/stop.h"
 #include "common/timestamp.h"
 #include "controlcenter/mail/notification_compose.h"
 #include "controlcenter/store/policies.h"
@@ -10,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define TAKEN_AT_ONCE 20
 #define LEASE_SECONDS 60
@@ -31,9 +31,7 @@ struct notifications {
     bool has_key;
     int64_t expunge_at; /* monotonic */
     pthread_t thread;
-    pthread_mutex_t lock;
-    pthread_cond_t changed;
-    bool stopping;
+    struct stop stop;
 };
 
 /* Everything that one notification needs. */
@@ -378,21 +376,6 @@ static void expunge(struct notifications *notifications)
         ;
 }
 
-/* True while the thread shall go on. */
-static bool pause_for(struct notifications *notifications, int milliseconds)
-{
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += milliseconds / 1000;
-    pthread_mutex_lock(&notifications->lock);
-    while (!notifications->stopping &&
-           pthread_cond_timedwait(&notifications->changed, &notifications->lock, &until) == 0)
-        ;
-    bool goes_on = !notifications->stopping;
-    pthread_mutex_unlock(&notifications->lock);
-    return goes_on;
-}
-
 static void *run(void *argument)
 {
     struct notifications *notifications = argument;
@@ -400,14 +383,20 @@ static void *run(void *argument)
         while (send_due(notifications))
             ;
         expunge(notifications);
-    } while (pause_for(notifications, PAUSE_MS));
+    } while (!stop_wait(&notifications->stop, PAUSE_MS));
     return NULL;
+}
+
+static void release(struct notifications *notifications)
+{
+    explicit_bzero(&notifications->key, sizeof(notifications->key));
+    free(notifications->url);
+    free(notifications);
 }
 
 struct notifications *notifications_start(struct store *store, const char *url, struct error *error)
 {
     struct notifications *notifications = calloc(1, sizeof(*notifications));
-    pthread_condattr_t attributes;
     if (notifications)
         notifications->url = strndup(url, URL_MOST);
     if (!notifications || !notifications->url) {
@@ -416,18 +405,15 @@ struct notifications *notifications_start(struct store *store, const char *url, 
         return NULL;
     }
     notifications->store = store;
-    pthread_mutex_init(&notifications->lock, NULL);
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&notifications->changed, &attributes);
-    pthread_condattr_destroy(&attributes);
+    if (!stop_open(&notifications->stop, error)) {
+        release(notifications);
+        return NULL;
+    }
     if (pthread_create(&notifications->thread, NULL, run, notifications) == 0)
         return notifications;
     error_set(error, ERROR_INTERNAL, NULL, "cannot start a thread");
-    pthread_cond_destroy(&notifications->changed);
-    pthread_mutex_destroy(&notifications->lock);
-    free(notifications->url);
-    free(notifications);
+    stop_close(&notifications->stop);
+    release(notifications);
     return NULL;
 }
 
@@ -435,14 +421,8 @@ void notifications_stop(struct notifications *notifications)
 {
     if (!notifications)
         return;
-    pthread_mutex_lock(&notifications->lock);
-    notifications->stopping = true;
-    pthread_cond_signal(&notifications->changed);
-    pthread_mutex_unlock(&notifications->lock);
+    stop_request(&notifications->stop);
     pthread_join(notifications->thread, NULL);
-    pthread_cond_destroy(&notifications->changed);
-    pthread_mutex_destroy(&notifications->lock);
-    explicit_bzero(&notifications->key, sizeof(notifications->key));
-    free(notifications->url);
-    free(notifications);
+    stop_close(&notifications->stop);
+    release(notifications);
 }

@@ -2,10 +2,10 @@
 #ifndef GATEHOUSE_SCANNER_AGENT_AGENT_PRIVATE_H
 #define GATEHOUSE_SCANNER_AGENT_AGENT_PRIVATE_H
 
+#include "common/stop.h"
 #include "scanner/agent/agent.h"
 #include "scanner/agent/https_client.h"
 #include "scanner/agent/node.h"
-#include "scanner/agent/stop.h"
 #include "scanner/agent/updates.h"
 
 #include <jansson.h>

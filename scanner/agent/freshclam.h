@@ -4,7 +4,7 @@
 
 #include "common/config_model.h"
 #include "common/error.h"
-#include "scanner/agent/stop.h"
+#include "common/stop.h"
 
 #include <stdbool.h>
 

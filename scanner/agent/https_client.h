@@ -5,7 +5,7 @@
 #define GATEHOUSE_SCANNER_AGENT_HTTPS_CLIENT_H
 
 #include "common/error.h"
-#include "scanner/agent/stop.h"
+#include "common/stop.h"
 
 #include <jansson.h>
 

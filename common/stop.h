@@ -1,6 +1,6 @@
 /* A request to stop that threads can wait for, and waiting with growing pauses. */
-#ifndef GATEHOUSE_SCANNER_AGENT_STOP_H
-#define GATEHOUSE_SCANNER_AGENT_STOP_H
+#ifndef GATEHOUSE_COMMON_STOP_H
+#define GATEHOUSE_COMMON_STOP_H
 
 #include "common/error.h"
 

@@ -1,4 +1,4 @@
-#include "scanner/agent/stop.h"
+#include "common/stop.h"
 
 #include "common/timestamp.h"
 
@@ -13,7 +13,7 @@ bool stop_open(struct stop *stop, struct error *error)
 {
     atomic_store(&stop->requested, false);
     stop->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    return stop->event >= 0 || error_set_errno(error, "agent", "cannot make an event descriptor");
+    return stop->event >= 0 || error_set_errno(error, "stop", "cannot make an event descriptor");
 }
 
 void stop_close(struct stop *stop)
