@@ -13,17 +13,37 @@
 #define KEY_SETTING "secret.mailed_links"
 #define KEY_TEXT_SIZE (2 * MAILED_LINK_KEY_BYTES + 1)
 
-bool mailed_link_key_read(struct store *store, struct mailed_link_key *key, struct error *error)
+static bool offer_new_key(struct store *store, struct error *error)
 {
     bool created;
+    unsigned char bytes[MAILED_LINK_KEY_BYTES];
     char text[KEY_TEXT_SIZE];
-    randombytes_buf(key->bytes, sizeof(key->bytes));
-    sodium_bin2hex(text, sizeof(text), key->bytes, sizeof(key->bytes));
+    randombytes_buf(bytes, sizeof(bytes));
+    sodium_bin2hex(text, sizeof(text), bytes, sizeof(bytes));
+    explicit_bzero(bytes, sizeof(bytes));
     cleanup_json json_t *proposal = json_string(text);
     explicit_bzero(text, sizeof(text));
-    if (!proposal || !store_setting_create(store, KEY_SETTING, proposal, &created, error))
-        return false;
-    cleanup_json json_t *kept = store_setting_get(store, KEY_SETTING, error);
+    return proposal ? store_setting_create(store, KEY_SETTING, proposal, &created, error)
+                    : error_set(error, ERROR_INTERNAL, NULL, "out of memory");
+}
+
+/* Another Control Center may be first to make it. NULL with *error. */
+static json_t *find_key(struct store *store, struct error *error)
+{
+    struct error missing = {0};
+    json_t *kept = store_setting_get(store, KEY_SETTING, &missing);
+    if (kept)
+        return kept;
+    if (missing.code != ERROR_NOT_FOUND) {
+        *error = missing;
+        return NULL;
+    }
+    return offer_new_key(store, error) ? store_setting_get(store, KEY_SETTING, error) : NULL;
+}
+
+bool mailed_link_key_read(struct store *store, struct mailed_link_key *key, struct error *error)
+{
+    cleanup_json json_t *kept = find_key(store, error);
     size_t length = 0;
     if (!kept)
         return false;
