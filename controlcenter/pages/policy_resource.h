@@ -45,6 +45,9 @@ json_t *resource_find_premium(const struct resource_kind *kind, const char *id);
 
 /* Fills the form with an object's members. */
 void resource_form_put(struct form *form, const struct resource_kind *kind, const json_t *object);
+/* Adds a word of a dictionary as the form and its file have it, without line end: "word", or
+ * "word | 3" where its weight is another than 1. */
+void resource_add_word(struct buffer *text, const json_t *word);
 /* Reads the form; `document` and `id` (may be "") are to tell whether the name is taken. The caller
  * owns the object; what is wrong with it is in the form. */
 json_t *resource_form_read(struct form *form, const struct resource_kind *kind,

@@ -119,15 +119,6 @@ void page_policy_resource(struct http_request *request, struct http_response *re
 
 /* --- words as a file --- */
 
-static void add_word(struct buffer *text, const json_t *word)
-{
-    json_int_t weight = json_integer_value(json_object_get(word, "weight"));
-    buffer_add_text(text, policy_text_of(word, "text"));
-    if (weight > 1)
-        buffer_add_format(text, " | %" JSON_INTEGER_FORMAT, weight);
-    buffer_add_text(text, "\r\n");
-}
-
 void page_policy_words(struct http_request *request, struct http_response *response)
 {
     struct page page;
@@ -144,7 +135,8 @@ void page_policy_words(struct http_request *request, struct http_response *respo
     }
     json_array_foreach(json_object_get(dictionary, "words"), i, word)
     {
-        add_word(&response->body, word);
+        resource_add_word(&response->body, word);
+        buffer_add_text(&response->body, "\r\n");
     }
     snprintf(response->content_type, sizeof(response->content_type), "text/plain; charset=utf-8");
     http_add_header(response, "Content-Disposition", "attachment; filename=\"words.txt\"");

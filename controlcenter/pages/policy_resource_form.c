@@ -13,13 +13,12 @@
 
 /* --- from an object --- */
 
-static void add_word(struct buffer *text, const json_t *word)
+void resource_add_word(struct buffer *text, const json_t *word)
 {
     json_int_t weight = json_integer_value(json_object_get(word, "weight"));
     buffer_add_text(text, policy_text_of(word, "text"));
-    if (weight != 1 && weight != 0)
+    if (weight > 1)
         buffer_add_format(text, " | %" JSON_INTEGER_FORMAT, weight);
-    buffer_add_text(text, "\n");
 }
 
 static void put_array(struct form *form, const struct resource_field *field, const json_t *array)
@@ -35,9 +34,10 @@ static void put_array(struct form *form, const struct resource_field *field, con
     json_array_foreach(array, i, item)
     {
         if (field->input == RESOURCE_WORDS)
-            add_word(&text, item);
+            resource_add_word(&text, item);
         else
-            buffer_add_format(&text, "%s\n", json_string_value(item));
+            buffer_add_text(&text, json_string_value(item));
+        buffer_add_text(&text, "\n");
     }
     form_set(form, field->name, buffer_text(&text));
     buffer_free(&text);
