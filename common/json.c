@@ -21,6 +21,12 @@ char *json_text(const json_t *value)
     return json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
 }
 
+const char *json_text_of(const json_t *object, const char *name)
+{
+    const char *text = json_string_value(json_object_get(object, name));
+    return text ? text : "";
+}
+
 /* --- places --- */
 
 static void append(char *path, size_t *length, const char *text)

@@ -17,6 +17,9 @@ json_t *json_parse(const char *text, size_t length, const char *where, struct er
 /* The compact text of a value; the caller frees it. NULL only when memory ran out. */
 char *json_text(const json_t *value);
 
+/* A member that is text; "" where it is missing or something else. Borrowed from the object. */
+const char *json_text_of(const json_t *object, const char *name);
+
 /* A place in a document for error messages, such as "smtp.inbound.listeners[0]". */
 struct json_place {
     const struct json_place *parent;

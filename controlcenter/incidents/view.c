@@ -2,6 +2,7 @@
 
 #include "common/buffer.h"
 #include "common/cleanup.h"
+#include "common/json.h"
 #include "common/timestamp.h"
 #include "common/utf8.h"
 #include "controlcenter/incidents/compose.h"
@@ -60,28 +61,22 @@ static int compare_marks(const void *a, const void *b)
                                         : left->end < right->end;
 }
 
-static const char *text_of(const json_t *object, const char *name)
-{
-    const char *text = json_string_value(json_object_get(object, name));
-    return text ? text : "";
-}
-
 /* The name of the filter of a find. */
 static const char *filter_of(const json_t *find)
 {
-    const char *name = text_of(find, "name");
-    return *name ? name : text_of(find, "filter");
+    const char *name = json_text_of(find, "name");
+    return *name ? name : json_text_of(find, "filter");
 }
 
 static bool is_in_part(const json_t *find, const char *path)
 {
-    const char *part = text_of(find, "part");
-    return strcmp(part, path) == 0 && *text_of(find, "text");
+    const char *part = json_text_of(find, "part");
+    return strcmp(part, path) == 0 && *json_text_of(find, "text");
 }
 
 static size_t add_marks(const char *text, const json_t *find, struct mark *marks, size_t count)
 {
-    const char *what = text_of(find, "text");
+    const char *what = json_text_of(find, "text");
     size_t length = strlen(what);
     for (const char *at = strcasestr(text, what); at && count < MARKS_MOST;
          at = strcasestr(at + length, what))
@@ -137,10 +132,10 @@ static json_t *list_finds(const struct store_incident *incident)
     {
         if (index >= FINDS_SHOWN)
             break;
-        json_array_append_new(rows,
-                              json_pack("{s:s,s:s,s:s,s:s}", "filter", filter_of(find), "part",
-                                        text_of(find, "part"), "field", text_of(find, "field"),
-                                        "text", text_of(find, "text")));
+        json_array_append_new(rows, json_pack("{s:s,s:s,s:s,s:s}", "filter", filter_of(find),
+                                              "part", json_text_of(find, "part"), "field",
+                                              json_text_of(find, "field"), "text",
+                                              json_text_of(find, "text")));
     }
     return rows;
 }
@@ -185,16 +180,16 @@ static json_t *ask(struct store *store, struct fleet *fleet, const char *first,
 
 static json_t *show_part(const json_t *part, const struct store_incident *incident)
 {
-    const char *type = text_of(part, "type"), *path = text_of(part, "path");
-    json_t *row =
-        json_pack("{s:s,s:s,s:s,s:I,s:b,s:b,s:b,s:b}", "path", path, "name", text_of(part, "name"),
-                  "type", *type ? type : text_of(part, "declared_type"), "bytes",
-                  json_integer_value(json_object_get(part, "bytes")), "is_attachment",
-                  json_is_true(json_object_get(part, "attachment")) ||
-                      strcmp(text_of(part, "kind"), "member") == 0,
-                  "is_message", strcmp(text_of(part, "kind"), "message") == 0, "encrypted",
-                  json_is_true(json_object_get(part, "encrypted")), "damaged",
-                  json_is_true(json_object_get(part, "damaged")));
+    const char *type = json_text_of(part, "type"), *path = json_text_of(part, "path");
+    json_t *row = json_pack("{s:s,s:s,s:s,s:I,s:b,s:b,s:b,s:b}", "path", path, "name",
+                            json_text_of(part, "name"), "type",
+                            *type ? type : json_text_of(part, "declared_type"), "bytes",
+                            json_integer_value(json_object_get(part, "bytes")), "is_attachment",
+                            json_is_true(json_object_get(part, "attachment")) ||
+                                strcmp(json_text_of(part, "kind"), "member") == 0,
+                            "is_message", strcmp(json_text_of(part, "kind"), "message") == 0,
+                            "encrypted", json_is_true(json_object_get(part, "encrypted")),
+                            "damaged", json_is_true(json_object_get(part, "damaged")));
     const char *text = json_string_value(json_object_get(part, "text"));
     if (row && text && *text)
         json_object_set_new(row, "pieces", incident_mark(text, path, incident));

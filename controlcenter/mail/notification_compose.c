@@ -1,5 +1,6 @@
 #include "controlcenter/mail/notification_compose.h"
 
+#include "common/json.h"
 #include "common/timestamp.h"
 #include "controlcenter/mail/notification_text.h"
 
@@ -16,12 +17,6 @@ struct making {
     char tokens[NOTIFICATION_LINKS][MAILED_LINK_SIZE]; /* of the result's links */
 };
 
-static const char *text_of(const json_t *object, const char *name)
-{
-    const char *text = json_string_value(json_object_get(object, name));
-    return text ? text : "";
-}
-
 /* --- values --- */
 
 static const json_t *message_of(const struct making *making)
@@ -35,7 +30,7 @@ static void add_recipients(const struct making *making, struct buffer *value)
     size_t index;
     json_array_foreach(json_object_get(making->context->message, "recipients"), index, recipient)
     {
-        buffer_add_format(value, "%s%s", index ? ", " : "", text_of(recipient, "address"));
+        buffer_add_format(value, "%s%s", index ? ", " : "", json_text_of(recipient, "address"));
     }
 }
 
@@ -46,7 +41,7 @@ static const json_t *last_event(const struct making *making, const char *type)
     size_t index;
     json_array_foreach(json_object_get(making->context->message, "events"), index, event)
     {
-        if (strcmp(text_of(event, "type"), type) == 0)
+        if (strcmp(json_text_of(event, "type"), type) == 0)
             last = event;
     }
     return last;
@@ -58,11 +53,12 @@ static void add_matches(const struct making *making, struct buffer *value)
     size_t index, lines = 0;
     json_array_foreach((json_t *)finds, index, find)
     {
-        const char *part = text_of(find, "part"), *field = text_of(find, "field");
-        if (strcmp(text_of(find, "filter"), making->context->filter) != 0 || lines == MATCH_LINES)
+        const char *part = json_text_of(find, "part"), *field = json_text_of(find, "field");
+        if (strcmp(json_text_of(find, "filter"), making->context->filter) != 0 ||
+            lines == MATCH_LINES)
             continue;
         buffer_add_format(value, "%s%s: %s", lines++ ? "\n" : "", *part ? part : field,
-                          text_of(find, "text"));
+                          json_text_of(find, "text"));
     }
 }
 
@@ -74,8 +70,8 @@ static void add_filter_name(const struct making *making, struct buffer *value)
     {
         json_array_foreach(json_object_get(outcome, "filters"), k, filter)
         {
-            if (strcmp(text_of(filter, "id"), making->context->filter) == 0) {
-                buffer_add_text(value, text_of(filter, "name"));
+            if (strcmp(json_text_of(filter, "id"), making->context->filter) == 0) {
+                buffer_add_text(value, json_text_of(filter, "name"));
                 return;
             }
         }
@@ -117,7 +113,7 @@ static const char *translate(const struct making *making, const char *word)
         {"encrypted_attachment", "暗号化された添付ファイル"},
         {"unscannable", "検査不能"},
     };
-    if (strcmp(text_of(making->context->template, "language"), "ja") != 0)
+    if (strcmp(json_text_of(making->context->template, "language"), "ja") != 0)
         return word;
     for (size_t i = 0; i < sizeof(japanese) / sizeof(japanese[0]); i++)
         if (strcmp(japanese[i][0], word) == 0)
@@ -195,13 +191,13 @@ static void add_message_value(const struct making *making, const char *name, str
     else if (strcmp(name, "size") == 0)
         add_size(making, value);
     else if (strcmp(name, "verdict") == 0 || strcmp(name, "direction") == 0)
-        add_word(making, text_of(message, name), value);
+        add_word(making, json_text_of(message, name), value);
     else if (strcmp(name, "host") == 0)
-        buffer_add_text(value, text_of(message, "scanner_host"));
+        buffer_add_text(value, json_text_of(message, "scanner_host"));
     else if (strcmp(name, "message_id") == 0)
-        buffer_add_text(value, text_of(message, "id"));
+        buffer_add_text(value, json_text_of(message, "id"));
     else
-        buffer_add_text(value, text_of(message, name)); /* subject, sender, from */
+        buffer_add_text(value, json_text_of(message, name)); /* subject, sender, from */
 }
 
 static bool add_value(void *argument, const char *name, struct buffer *value, struct error *error)
@@ -233,12 +229,12 @@ bool notification_compose(const struct notification_context *context, const char
     struct buffer subject = {.limit = MAIL_LIMIT}, text = {.limit = MAIL_LIMIT};
     struct buffer html = {.limit = MAIL_LIMIT};
     *result = (struct notification_result){0};
-    bool made = notification_render(text_of(context->template, "subject"), false, add_value,
+    bool made = notification_render(json_text_of(context->template, "subject"), false, add_value,
                                     &making, &subject, error) &&
-                notification_render(text_of(context->template, "text"), false, add_value, &making,
-                                    &text, error) &&
-                notification_render(text_of(context->template, "html"), true, add_value, &making,
-                                    &html, error);
+                notification_render(json_text_of(context->template, "text"), false, add_value,
+                                    &making, &text, error) &&
+                notification_render(json_text_of(context->template, "html"), true, add_value,
+                                    &making, &html, error);
     if (made) {
         char mark[MAIL_MARK_SIZE];
         mail_mark_make(context->key, address, mark);

@@ -1,6 +1,7 @@
 #include "controlcenter/mail/notifications.h"
 
 #include "common/cleanup.h"
+#include "common/json.h"
 #include "common/log.h"
 #include "common/stop.h"
 #include "common/timestamp.h"
@@ -42,12 +43,6 @@ struct sending {
     struct store_incident incident;
     bool has_incident;
 };
-
-static const char *text_of(const json_t *object, const char *name)
-{
-    const char *text = json_string_value(json_object_get(object, name));
-    return text ? text : "";
-}
 
 /* --- what became of it --- */
 
@@ -91,7 +86,7 @@ static bool names_filter(const json_t *event, const char *filter)
     size_t index;
     json_array_foreach(json_object_get(event, "filters"), index, item)
     {
-        if (strcmp(text_of(item, "id"), filter) == 0)
+        if (strcmp(json_text_of(item, "id"), filter) == 0)
             return true;
     }
     return false;
@@ -105,8 +100,8 @@ static const char *incident_copy(const json_t *message, const char *filter)
     size_t index;
     json_array_foreach(json_object_get(message, "events"), index, event)
     {
-        if (strcmp(text_of(event, "type"), "incident") == 0 && names_filter(event, filter))
-            copy = text_of(event, "copy");
+        if (strcmp(json_text_of(event, "type"), "incident") == 0 && names_filter(event, filter))
+            copy = json_text_of(event, "copy");
     }
     return copy;
 }
@@ -161,7 +156,7 @@ static void add_recipients(const struct sending *sending, struct addresses *addr
         {
             if (json_integer_value(json_object_get(recipient, "index")) ==
                 json_integer_value(wanted))
-                add_address(addresses, text_of(recipient, "address"));
+                add_address(addresses, json_text_of(recipient, "address"));
         }
     }
 }
@@ -174,7 +169,8 @@ static void find_addresses(const struct sending *sending, struct addresses *addr
     {
         const char *word = json_string_value(to);
         if (strcmp(word, "sender") == 0)
-            add_address(addresses, text_of(json_object_get(sending->message, "message"), "sender"));
+            add_address(addresses,
+                        json_text_of(json_object_get(sending->message, "message"), "sender"));
         else if (strcmp(word, "recipients") == 0)
             add_recipients(sending, addresses);
         else
@@ -187,7 +183,7 @@ static void find_addresses(const struct sending *sending, struct addresses *addr
  * for ever. */
 static void remove_those_it_came_from(const struct sending *sending, struct addresses *addresses)
 {
-    const char *id = text_of(json_object_get(sending->message, "message"), "message_id");
+    const char *id = json_text_of(json_object_get(sending->message, "message"), "message_id");
     size_t kept = 0;
     for (size_t i = 0; i < addresses->count; i++)
         if (!mail_mark_verify(&sending->notifications->key, addresses->items[i], id))
@@ -203,7 +199,7 @@ static const json_t *find_template(const struct sending *sending)
     size_t index;
     json_array_foreach(json_object_get(sending->policies, "templates"), index, template)
     {
-        if (strcmp(text_of(template, "id"), sending->notification->template) == 0)
+        if (strcmp(json_text_of(template, "id"), sending->notification->template) == 0)
             return template;
     }
     return NULL;
@@ -283,8 +279,9 @@ static int64_t link_time(const json_t *settings)
 
 static void compose_all(struct sending *sending, const struct addresses *addresses)
 {
-    const char *url = text_of(sending->settings, "url"), *from = text_of(sending->settings, "from");
-    const char *host = text_of(json_object_get(sending->message, "message"), "scanner_host");
+    const char *url = json_text_of(sending->settings, "url"),
+               *from = json_text_of(sending->settings, "from");
+    const char *host = json_text_of(json_object_get(sending->message, "message"), "scanner_host");
     char usual_from[400];
     snprintf(usual_from, sizeof(usual_from), "Gatehouse <postmaster@%s>",
              *host ? host : "localhost");

@@ -5,6 +5,7 @@
 #include "common/address.h"
 #include "common/cleanup.h"
 #include "common/config_model.h"
+#include "common/json.h"
 #include "common/x509_bundle.h"
 
 #include <string.h>
@@ -48,12 +49,6 @@ static json_t *make_policies(struct security *security)
     return json_is_array(policies) ? policies : page_put_array(page, delivery, "tls_policies");
 }
 
-static const char *text_of(const json_t *policy, const char *name)
-{
-    const char *text = json_string_value(json_object_get(policy, name));
-    return text ? text : "";
-}
-
 /* The place of the domain's policy, or the number of policies. */
 static size_t find_policy(const json_t *policies, const char *domain)
 {
@@ -61,7 +56,7 @@ static size_t find_policy(const json_t *policies, const char *domain)
     json_t *policy;
     json_array_foreach((json_t *)policies, index, policy)
     {
-        if (strcmp(text_of(policy, "domain"), domain) == 0)
+        if (strcmp(json_text_of(policy, "domain"), domain) == 0)
             return index;
     }
     return json_array_size(policies);
@@ -81,11 +76,11 @@ static void put_policies(struct security *security)
     size_t index, found = 0;
     json_array_foreach((json_t *)policies, index, policy)
     {
-        if (!strcasestr(text_of(policy, "domain"), search) || ++found > POLICIES_SHOWN)
+        if (!strcasestr(json_text_of(policy, "domain"), search) || ++found > POLICIES_SHOWN)
             continue;
         json_t *row = page_add_object(page, rows);
-        page_put_text(page, row, "domain", text_of(policy, "domain"));
-        put_mode(page, row, text_of(policy, "tls"));
+        page_put_text(page, row, "domain", json_text_of(policy, "domain"));
+        put_mode(page, row, json_text_of(policy, "tls"));
     }
     page_put(page, page->data, "has_policies", json_boolean(json_array_size(policies) > 0));
     page_put_count(page, page->data, "policy_count", (int64_t)json_array_size(policies));
@@ -96,7 +91,8 @@ static void put_policies(struct security *security)
 static void show(struct security *security)
 {
     put_policies(security);
-    put_mode(&security->page, security->page.data, text_of(security->form.values, "policy_tls"));
+    put_mode(&security->page, security->page.data,
+             json_text_of(security->form.values, "policy_tls"));
     page_put_true(&security->page, security->page.data, "for_all");
     smtp_fields_put(&security->form, SMTP_PAGE_SECURITY, NULL);
     page_show(&security->page, "protocols/delivery_security");
@@ -239,7 +235,8 @@ static json_t *policy_of_address(struct security *security, size_t *index)
 
 static void show_policy(struct security *security)
 {
-    put_mode(&security->page, security->page.data, text_of(security->form.values, "policy_tls"));
+    put_mode(&security->page, security->page.data,
+             json_text_of(security->form.values, "policy_tls"));
     page_show(&security->page, "protocols/tls_policy");
 }
 
@@ -251,7 +248,7 @@ void page_tls_policy_form(struct http_request *request, struct http_response *re
         return;
     json_t *policy = policy_of_address(&security, &index);
     if (policy) {
-        form_set(&security.form, "policy_tls", text_of(policy, "tls"));
+        form_set(&security.form, "policy_tls", json_text_of(policy, "tls"));
         show_policy(&security);
     }
     json_decref(security.common);

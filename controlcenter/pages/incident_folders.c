@@ -44,12 +44,12 @@ static void put_folder(struct page *page, const json_t *document, const json_t *
         page->failed = true;
         return;
     }
-    const char *id = policy_text_of(value, "id");
+    const char *id = json_text_of(value, "id");
     for (size_t i = 0; i < count; i++)
         if (strcmp(folders[i].id, id) == 0)
             counts = &folders[i];
     page_put_text(page, row, "id", id);
-    page_put_text(page, row, "name", policy_text_of(value, "name"));
+    page_put_text(page, row, "name", json_text_of(value, "name"));
     page_put(page, row, "is_quarantine",
              json_boolean(json_is_true(json_object_get(value, "quarantine"))));
     put_figures(page, row, counts);
@@ -87,7 +87,7 @@ static bool put_folders(struct policy_draft *draft, struct error *error)
     {
         json_t *row = page_add_object(page, rows);
         page_put(page, row, "is_hidden",
-                 json_boolean(incident_rights_hide(hidden, policy_text_of(value, "id"))));
+                 json_boolean(incident_rights_hide(hidden, json_text_of(value, "id"))));
         put_folder(page, draft->document, value, row, folders, count);
     }
     page_put(page, page->data, "has_folders", json_boolean(json_array_size(rows) > 0));
@@ -171,16 +171,15 @@ static void put_users(struct policy_draft *draft, const json_t *value)
     size_t index;
     if (!value)
         return;
-    cleanup_json json_t *users =
-        policy_users(draft->document, SECTION, policy_text_of(value, "id"));
+    cleanup_json json_t *users = policy_users(draft->document, SECTION, json_text_of(value, "id"));
     json_t *rows = page_put_array(page, page->data, "users");
     json_array_foreach(users, index, name)
     {
         page_put_text(page, page_add_object(page, rows), "filter", json_string_value(name));
     }
     page_put(page, page->data, "has_users", json_boolean(json_array_size(rows) > 0));
-    page_put_text(page, page->data, "id", policy_text_of(value, "id"));
-    page_put_text(page, page->data, "folder_name", policy_text_of(value, "name"));
+    page_put_text(page, page->data, "id", json_text_of(value, "id"));
+    page_put_text(page, page->data, "folder_name", json_text_of(value, "name"));
 }
 
 static void show_form(struct policy_draft *draft, const json_t *value)
@@ -220,8 +219,8 @@ static bool put_in_place(json_t *document, const void *argument, struct buffer *
     size_t index;
     json_t *list = policy_section(document, SECTION);
     json_t *copy = json_deep_copy(folder);
-    const char *name = policy_text_of(folder, "name");
-    bool known = policy_find(document, SECTION, policy_text_of(folder, "id"), &index) != NULL;
+    const char *name = json_text_of(folder, "name");
+    bool known = policy_find(document, SECTION, json_text_of(folder, "id"), &index) != NULL;
     buffer_add_format(what, "%s folder %s", known ? "changed" : "added", name);
     int result = known ? json_array_set_new(list, index, copy) : json_array_append_new(list, copy);
     return result == 0 || error_set(error, ERROR_INTERNAL, NULL, "out of memory");
@@ -238,11 +237,11 @@ void page_incident_folder(struct http_request *request, struct http_response *re
         return;
     form_open(&form, &draft.page);
     if (value)
-        snprintf(id, sizeof(id), "%s", policy_text_of(value, "id"));
+        snprintf(id, sizeof(id), "%s", json_text_of(value, "id"));
     else
         policy_new_id(form_take(&form, "name"), id);
     cleanup_json json_t *folder = incident_folder_form_read(&form, id);
-    if (folder && policy_name_is_taken(draft.document, SECTION, policy_text_of(folder, "name"), id))
+    if (folder && policy_name_is_taken(draft.document, SECTION, json_text_of(folder, "name"), id))
         form_refuse(&form, "name", "incident_name_taken", NULL);
     if (!form.wrong && !policy_draft_change(&draft.page, put_in_place, folder, &error)) {
         policy_draft_fail(&draft, &error);
@@ -265,7 +264,7 @@ void page_incident_folder_remove(struct http_request *request, struct http_respo
     if (!open_folder(&draft, request, response, &value))
         return;
     struct policy_place place = {
-        .section = SECTION, .id = policy_text_of(value, "id"), .word = "folder"};
+        .section = SECTION, .id = json_text_of(value, "id"), .word = "folder"};
     if (policy_draft_change(&draft.page, policy_change_remove, &place, &error)) {
         policy_draft_redirect(&draft, PATH, "kept");
     } else if (error.code == ERROR_DENIED) {

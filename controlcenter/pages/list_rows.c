@@ -1,6 +1,7 @@
 #include "controlcenter/pages/list_rows.h"
 
 #include "common/cleanup.h"
+#include "common/json.h"
 #include "controlcenter/pages/endpoint.h"
 #include "controlcenter/pages/route_form.h"
 
@@ -308,12 +309,6 @@ bool list_row_read(const struct list_kind *kind, struct store *store,
 
 /* --- writing --- */
 
-static const char *text_of(const json_t *object, const char *name)
-{
-    const char *text = json_string_value(json_object_get(object, name));
-    return text ? text : "";
-}
-
 static void write_relays(const json_t *route, struct buffer *text)
 {
     char written[ENDPOINT_TEXT_SIZE];
@@ -324,7 +319,7 @@ static void write_relays(const json_t *route, struct buffer *text)
         const json_t *port = json_object_get(relay, "port");
         buffer_add_text(text, index ? " " : "");
         buffer_add_text(text,
-                        endpoint_text(text_of(relay, "host"),
+                        endpoint_text(json_text_of(relay, "host"),
                                       port ? (int)json_integer_value(port) : SMTP_PORT, written));
     }
 }
@@ -336,14 +331,14 @@ static bool write_domain(const struct store_entry *entry, struct buffer *text)
     write_relays(route, &relays);
     const char *fields[] = {
         [NAME] = entry->key,
-        [ROUTE] = text_of(route, "kind"),
+        [ROUTE] = json_text_of(route, "kind"),
         [RELAYS] = buffer_text(&relays),
-        [TLS] = text_of(route, "tls"),
-        [RECIPIENTS] = text_of(entry->value, "recipients"),
-        [ALIAS_OF] = text_of(entry->value, "alias_of"),
-        [BALANCE] = text_of(route, "balance"),
+        [TLS] = json_text_of(route, "tls"),
+        [RECIPIENTS] = json_text_of(entry->value, "recipients"),
+        [ALIAS_OF] = json_text_of(entry->value, "alias_of"),
+        [BALANCE] = json_text_of(route, "balance"),
         [MX] = json_is_true(json_object_get(route, "mx")) ? "yes" : "",
-        [USER] = text_of(route, "user"),
+        [USER] = json_text_of(route, "user"),
         [PASSWORD] = "",
     };
     bool ok = true;
@@ -365,7 +360,7 @@ bool list_row_write(const struct list_kind *kind, const struct store_entry *entr
         if (kind->list == STORE_ALIASES)
             list_join(value, " ", &to);
         else
-            buffer_add_text(&to, text_of(entry->value, "to"));
+            buffer_add_text(&to, json_text_of(entry->value, "to"));
         ok = csv_add(text, entry->key, true) && csv_add(text, buffer_text(&to), false);
     }
     buffer_free(&to);

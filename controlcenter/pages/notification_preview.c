@@ -70,7 +70,7 @@ static void put_text(struct page *page, json_t *preview, const char *name, bool 
 {
     struct buffer text = BUFFER_INIT;
     struct error error = {0};
-    const char *template = policy_text_of(context->template, name);
+    const char *template = json_text_of(context->template, name);
     if (example->message)
         notification_preview(context, template, html, &text, &error);
     else
@@ -84,7 +84,7 @@ void notification_put_preview(struct page *page, const json_t *template)
     struct example example;
     find_example(page, &example);
     const char *filter = example.count > 0
-                             ? policy_text_of(json_array_get(example.incidents[0].filters, 0), "id")
+                             ? json_text_of(json_array_get(example.incidents[0].filters, 0), "id")
                              : "";
     struct notification_context context = {
         .template = template,

@@ -37,8 +37,8 @@ void page_notification_settings_form(struct http_request *request, struct http_r
     snprintf(days, sizeof(days), "%d",
              stored ? (int)json_integer_value(stored) : NOTIFICATION_DAYS);
     form_open(&form, &page);
-    form_set(&form, "url", policy_text_of(settings, "url"));
-    form_set(&form, "from", policy_text_of(settings, "from"));
+    form_set(&form, "url", json_text_of(settings, "url"));
+    form_set(&form, "from", json_text_of(settings, "from"));
     form_set(&form, "days", days);
     show(&page, &form);
 }

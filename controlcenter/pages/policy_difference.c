@@ -26,7 +26,7 @@ static json_t *by_id(const json_t *document, const char *section)
     size_t i;
     json_array_foreach(json_object_get(document, section), i, object)
     {
-        json_object_set(map, policy_text_of(object, "id"), object);
+        json_object_set(map, json_text_of(object, "id"), object);
     }
     return map;
 }
@@ -39,7 +39,7 @@ static json_t *add_row(struct comparison *comparison, const json_t *object, cons
         return NULL;
     json_t *row = page_add_object(page, comparison->rows);
     page_put_true(page, page_put_object(page, row, "section"), comparison->section);
-    page_put_text(page, row, "name", policy_text_of(object, "name"));
+    page_put_text(page, row, "name", json_text_of(object, "name"));
     page_put_true(page, row, what);
     return row;
 }
@@ -91,7 +91,7 @@ static void compare_order(struct comparison *comparison, const json_t *list, con
     size_t *places = calloc(size + 1, sizeof *places), *indices = calloc(size + 1, sizeof *indices);
     bool *unmoved = calloc(size + 1, sizeof *unmoved);
     for (size_t i = 0; places && indices && i < size; i++) {
-        const char *id = policy_text_of(json_array_get(list, i), "id");
+        const char *id = json_text_of(json_array_get(list, i), "id");
         if (!json_object_get(old, id) ||
             !policy_find(comparison->before, comparison->section, id, &places[count]))
             continue;
@@ -104,7 +104,7 @@ static void compare_order(struct comparison *comparison, const json_t *list, con
         const json_t *behind = indices[i] > 0 ? json_array_get(list, indices[i] - 1) : NULL;
         json_t *row = add_row(comparison, json_array_get(list, indices[i]), "is_moved");
         if (row && behind)
-            page_put_text(comparison->page, row, "behind", policy_text_of(behind, "name"));
+            page_put_text(comparison->page, row, "behind", json_text_of(behind, "name"));
     }
     free(places);
     free(indices);
@@ -123,7 +123,7 @@ static void compare_section(struct comparison *comparison)
     size_t i;
     json_array_foreach(list, i, object)
     {
-        const json_t *was = json_object_get(old, policy_text_of(object, "id"));
+        const json_t *was = json_object_get(old, json_text_of(object, "id"));
         if (!was)
             put_fields(comparison, add_row(comparison, object, "is_added"), NULL, object);
         else if (!json_equal(was, object))
@@ -131,7 +131,7 @@ static void compare_section(struct comparison *comparison)
     }
     json_array_foreach(old_list, i, object)
     {
-        if (!json_object_get(new, policy_text_of(object, "id")))
+        if (!json_object_get(new, json_text_of(object, "id")))
             put_fields(comparison, add_row(comparison, object, "is_removed"), object, NULL);
     }
     compare_order(comparison, list, old);

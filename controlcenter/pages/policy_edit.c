@@ -41,7 +41,7 @@ static void put_state(struct policy_edit *edit)
         return;
     page_put_text(page, page->data, "id", edit->id);
     page_put_text(page, page->data, "stored_name",
-                  policy_text_of(stored ? stored : edit->object, "name"));
+                  json_text_of(stored ? stored : edit->object, "name"));
     policy_hash(stored, hash);
     const char *was = http_form(page->request, "was");
     bool keeps = was && edit->form.wrong && !json_object_get(page->data, "conflict");
@@ -90,7 +90,7 @@ static json_t *with_object(struct policy_edit *edit, size_t *index)
 static bool put(struct policy_edit *edit, const char *word, size_t *index, struct error *error)
 {
     struct buffer what = BUFFER_INIT;
-    const char *name = policy_text_of(edit->object, "name");
+    const char *name = json_text_of(edit->object, "name");
     if (edit->is_new) {
         policy_new_id(name, edit->id);
         json_object_set_new(edit->object, "id", json_string(edit->id));

@@ -154,8 +154,8 @@ static void put_sentences(struct page *page, json_t *fields, const json_t *docum
 static void put_filter(struct page *page, json_t *fields, const json_t *document,
                        const json_t *filter)
 {
-    const char *match = policy_text_of(filter, "match"), *then = policy_text_of(filter, "then");
-    add_line(page, lines_of(page, fields, "name"), policy_text_of(filter, "name"));
+    const char *match = json_text_of(filter, "match"), *then = json_text_of(filter, "then");
+    add_line(page, lines_of(page, fields, "name"), json_text_of(filter, "name"));
     add_word(page, lines_of(page, fields, "enabled"), "state",
              json_is_false(json_object_get(filter, "enabled")) ? "disabled" : "enabled");
     put_directions(page, fields, json_object_get(filter, "directions"));
@@ -175,8 +175,8 @@ static void put_verdict(struct page *page, json_t *lines, const char *direction,
     cleanup_json json_t *data = json_object();
     page_put_true(page, page_put_object(page, data, "direction"), direction);
     page_put_true(page, page_put_object(page, data, "verdict"), verdict);
-    page_put_true(page, page_put_object(page, data, "action"), policy_text_of(policy, "action"));
-    page_put_true(page, page_put_object(page, data, "then"), policy_text_of(policy, "then"));
+    page_put_true(page, page_put_object(page, data, "action"), json_text_of(policy, "action"));
+    page_put_true(page, page_put_object(page, data, "then"), json_text_of(policy, "then"));
     if (json_is_integer(json_object_get(policy, "hours")))
         page_put_count(page, data, "hours", json_integer_value(json_object_get(policy, "hours")));
     page_put(page, data, "bypass",
@@ -189,7 +189,7 @@ static void put_verdict(struct page *page, json_t *lines, const char *direction,
 static void put_group(struct page *page, json_t *fields, const json_t *group)
 {
     static const char *const directions[] = {"inbound", "outbound"};
-    add_line(page, lines_of(page, fields, "name"), policy_text_of(group, "name"));
+    add_line(page, lines_of(page, fields, "name"), json_text_of(group, "name"));
     add_list(page, lines_of(page, fields, "members"), json_object_get(group, "members"));
     json_t *lines = lines_of(page, fields, "malware");
     for (size_t d = 0; d < sizeof directions / sizeof *directions; d++) {

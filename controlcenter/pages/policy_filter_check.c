@@ -20,10 +20,10 @@ static void refuse(struct form *form, const char *row, const char *member, const
 static void check_condition(struct form *form, const json_t *condition, const char *row)
 {
     enum policy_field field;
-    if (!policy_rule_field(policy_text_of(condition, "field"), &field))
+    if (!policy_rule_field(json_text_of(condition, "field"), &field))
         return;
-    enum policy_operation operation = policy_rule_operation(field, policy_text_of(condition, "op"));
-    if (field == POLICY_HEADER && !*policy_text_of(condition, "name"))
+    enum policy_operation operation = policy_rule_operation(field, json_text_of(condition, "op"));
+    if (field == POLICY_HEADER && !*json_text_of(condition, "name"))
         refuse(form, row, "name", "policy_header_missing");
     switch (policy_rule_operand(field, operation)) {
     case POLICY_LINES:
@@ -35,7 +35,7 @@ static void check_condition(struct form *form, const json_t *condition, const ch
             refuse(form, row, "values", "policy_words_missing");
         break;
     case POLICY_REFERENCE:
-        if (!*policy_text_of(condition, "id"))
+        if (!*json_text_of(condition, "id"))
             refuse(form, row, "id", "choose_listed");
         break;
     case POLICY_NUMBER:
@@ -52,7 +52,7 @@ static void check_condition(struct form *form, const json_t *condition, const ch
 
 static void check_action(struct form *form, const json_t *action, const char *row)
 {
-    const struct policy_rule_action *rule = policy_rule_action(policy_text_of(action, "action"));
+    const struct policy_rule_action *rule = policy_rule_action(json_text_of(action, "action"));
     for (const struct policy_rule_member *member = rule ? rule->members : NULL;
          member && member->name; member++) {
         const json_t *value = json_object_get(action, member->name);
@@ -81,17 +81,17 @@ static void check_rows(struct form *form, const json_t *filter, const char *memb
 
 void filter_form_check(struct form *form, const json_t *document, const json_t *filter)
 {
-    const char *name = policy_text_of(filter, "name");
+    const char *name = json_text_of(filter, "name");
     const json_t *directions = json_object_get(filter, "directions");
-    bool stops = strcmp(policy_text_of(filter, "then"), "stop") == 0;
+    bool stops = strcmp(json_text_of(filter, "then"), "stop") == 0;
     if (!*name)
         form_refuse(form, "name", "directory_name_missing", NULL);
-    else if (policy_name_is_taken(document, "filters", name, policy_text_of(filter, "id")))
+    else if (policy_name_is_taken(document, "filters", name, json_text_of(filter, "id")))
         form_refuse(form, "name", "policy_name_there", NULL);
     if (directions && json_array_size(directions) == 0)
         form_refuse(form, "directions", "policy_direction_missing", NULL);
     if (json_array_size(json_object_get(filter, "conditions")) == 0 &&
-        strcmp(policy_text_of(filter, "match"), "any") == 0)
+        strcmp(json_text_of(filter, "match"), "any") == 0)
         form_refuse(form, "conditions", "policy_condition_missing", NULL);
     if (json_array_size(json_object_get(filter, "actions")) == 0 && !stops)
         form_refuse(form, "actions", "policy_action_missing", NULL);

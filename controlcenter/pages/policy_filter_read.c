@@ -173,7 +173,7 @@ static void take_notified(const struct row *row)
 /* What a choice is where nothing was chosen yet. */
 static void choose_first(const struct row *row, const char *member, const char *first)
 {
-    if (!*policy_text_of(row->object, member))
+    if (!*json_text_of(row->object, member))
         page_put_text(row->page, row->object, member, first);
 }
 
@@ -185,7 +185,7 @@ static void take_action(struct row *row)
     page_put_text(row->page, row->object, "action", action->name);
     for (const struct policy_rule_member *member = action->members; member->name; member++) {
         bool is_idle = strcmp(action->name, "strip") == 0 && strcmp(member->name, "id") == 0 &&
-                       strcmp(policy_text_of(row->object, "which"), "list") != 0;
+                       strcmp(json_text_of(row->object, "which"), "list") != 0;
         if (strcmp(member->name, "to") == 0)
             take_notified(row);
         else if (strcmp(member->name, "note") == 0 && *sent_lines(row, "note"))
@@ -257,7 +257,7 @@ static void take_groups(struct page *page, const json_t *document, json_t *filte
     size_t i;
     json_array_foreach(json_object_get(document, "groups"), i, group)
     {
-        take_group(page, groups, policy_text_of(group, "id"));
+        take_group(page, groups, json_text_of(group, "id"));
     }
     take_group(page, groups, "default");
 }

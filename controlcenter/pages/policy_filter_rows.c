@@ -16,7 +16,7 @@ static void put_message(struct form *form, json_t *row, const char *prefix, cons
 {
     char field[FILTER_FIELD_SIZE];
     snprintf(field, sizeof field, "%s_%s", prefix, name);
-    const char *message = policy_text_of(form->error, field);
+    const char *message = json_text_of(form->error, field);
     if (*message)
         page_put_text(form->page, json_object_get(row, "message"), name, message);
 }
@@ -116,7 +116,7 @@ static void put_operand(struct page *page, json_t *row, const json_t *document,
     } else if (operand == POLICY_REFERENCE) {
         page_put_true(page, wants, "reference");
         policy_options_put(page, row, document, policy_rule_section(operation),
-                           policy_text_of(condition, "id"));
+                           json_text_of(condition, "id"));
     } else if (operand == POLICY_NUMBER) {
         page_put_true(page, wants, policy_rule_is_size(field) ? "size" : "number");
         put_number(page, row, json_object_get(condition, "number"), policy_rule_is_size(field));
@@ -136,14 +136,14 @@ static void put_condition(struct form *form, json_t *rows, const json_t *documen
     char prefix[FILTER_FIELD_SIZE];
     enum policy_field field;
     json_t *row = add_row(form, rows, 'c', index, prefix);
-    if (!policy_rule_field(policy_text_of(condition, "field"), &field))
+    if (!policy_rule_field(json_text_of(condition, "field"), &field))
         field = POLICY_SUBJECT;
-    enum policy_operation operation = policy_rule_operation(field, policy_text_of(condition, "op"));
+    enum policy_operation operation = policy_rule_operation(field, json_text_of(condition, "op"));
     page_put_true(page, page_put_object(page, row, "field"), policy_field_name(field));
     page_put_true(page, page_put_object(page, row, "op"), policy_operation_name(operation));
     put_operations(page, row, field);
     put_operand(page, row, document, condition, field, operation);
-    page_put(page, row, "name", json_string(policy_text_of(condition, "name")));
+    page_put(page, row, "name", json_string(json_text_of(condition, "name")));
     put_flag(page, row, condition, "not");
     put_flag(page, row, condition, "tags");
     put_flag(page, row, condition, "match_case");
@@ -152,7 +152,7 @@ static void put_condition(struct form *form, json_t *rows, const json_t *documen
     if (json_is_integer(at_least))
         page_put_number(page, row, "at_least", json_integer_value(at_least));
     else
-        page_put(page, row, "at_least", json_string(policy_text_of(condition, "at_least")));
+        page_put(page, row, "at_least", json_string(json_text_of(condition, "at_least")));
     for (size_t i = 0; i < sizeof inputs / sizeof *inputs; i++)
         put_message(form, row, prefix, inputs[i]);
 }
@@ -183,13 +183,13 @@ static void put_action(struct form *form, json_t *rows, const json_t *document,
     struct page *page = form->page;
     char prefix[FILTER_FIELD_SIZE];
     json_t *row = add_row(form, rows, 'a', index, prefix);
-    const struct policy_rule_action *rule = policy_rule_action(policy_text_of(action, "action"));
+    const struct policy_rule_action *rule = policy_rule_action(json_text_of(action, "action"));
     if (!rule)
         rule = policy_rule_action("incident");
     page_put_true(page, page_put_object(page, row, "action"), rule->name);
     put_message(form, row, prefix, "action");
     for (const struct policy_rule_member *member = rule->members; member->name; member++) {
-        const char *text = policy_text_of(action, member->name);
+        const char *text = json_text_of(action, member->name);
         put_message(form, row, prefix, member->name);
         if (member->section)
             policy_options_put(page, row, document, member->section, text);
@@ -224,9 +224,9 @@ static void put_groups(struct page *page, const json_t *document, const json_t *
     json_array_foreach(json_object_get(document, "groups"), i, group)
     {
         json_t *row = page_add_object(page, rows);
-        page_put_text(page, row, "id", policy_text_of(group, "id"));
-        page_put_text(page, row, "name", policy_text_of(group, "name"));
-        page_put(page, row, "chosen", json_boolean(names_in(chosen, policy_text_of(group, "id"))));
+        page_put_text(page, row, "id", json_text_of(group, "id"));
+        page_put_text(page, row, "name", json_text_of(group, "name"));
+        page_put(page, row, "chosen", json_boolean(names_in(chosen, json_text_of(group, "id"))));
     }
     page_put(page, page->data, "default_chosen", json_boolean(names_in(chosen, "default")));
     page_put(page, page->data, "has_groups", json_boolean(i > 0));
@@ -265,15 +265,15 @@ void filter_form_put(struct form *form, const json_t *document, const json_t *fi
 {
     struct page *page = form->page;
     struct buffer summary = BUFFER_INIT;
-    form_set(form, "name", policy_text_of(filter, "name"));
+    form_set(form, "name", json_text_of(filter, "name"));
     page_put(page, page->data, "enabled",
              json_boolean(!json_is_false(json_object_get(filter, "enabled"))));
     put_directions(page, filter);
     put_groups(page, document, filter);
     page_put(page, page->data, "any",
-             json_boolean(strcmp(policy_text_of(filter, "match"), "any") == 0));
+             json_boolean(strcmp(json_text_of(filter, "match"), "any") == 0));
     page_put(page, page->data, "stop",
-             json_boolean(strcmp(policy_text_of(filter, "then"), "stop") == 0));
+             json_boolean(strcmp(json_text_of(filter, "then"), "stop") == 0));
     put_rows(form, document, filter, "conditions", FILTER_CONDITIONS_MOST, put_condition);
     put_rows(form, document, filter, "actions", FILTER_ACTIONS_MOST, put_action);
     policy_filter_words(page, document, filter, &summary);

@@ -36,8 +36,8 @@ static void put_filter(struct policy_draft *draft, json_t *rows, const json_t *f
     struct buffer summary = BUFFER_INIT;
     json_t *row = page_add_object(page, rows);
     policy_filter_words(page, draft->document, filter, &summary);
-    page_put_text(page, row, "id", policy_text_of(filter, "id"));
-    page_put_text(page, row, "name", policy_text_of(filter, "name"));
+    page_put_text(page, row, "id", json_text_of(filter, "id"));
+    page_put_text(page, row, "name", json_text_of(filter, "name"));
     page_put_text(page, row, "summary", buffer_text(&summary));
     page_put_number(page, row, "position", (int64_t)index + 1);
     page_put(page, row, "enabled",
@@ -66,7 +66,7 @@ static void put_filters(struct policy_draft *draft)
         page_put_number(page, page->data, "later", (int64_t)end + 1);
     if (end < count) /* what is dropped below the last row stands before this one */
         page_put_text(page, page->data, "next_id",
-                      policy_text_of(json_array_get(filters, end), "id"));
+                      json_text_of(json_array_get(filters, end), "id"));
 }
 
 void page_policy_filters(struct http_request *request, struct http_response *response)
@@ -134,8 +134,8 @@ void page_policy_filter_remove_form(struct http_request *request, struct http_re
         return;
     }
     policy_filter_words(&draft.page, draft.document, filter, &summary);
-    page_put_text(&draft.page, draft.page.data, "id", policy_text_of(filter, "id"));
-    page_put_text(&draft.page, draft.page.data, "name", policy_text_of(filter, "name"));
+    page_put_text(&draft.page, draft.page.data, "id", json_text_of(filter, "id"));
+    page_put_text(&draft.page, draft.page.data, "name", json_text_of(filter, "name"));
     page_put_text(&draft.page, draft.page.data, "summary", buffer_text(&summary));
     buffer_free(&summary);
     policy_draft_show(&draft, "policies/filter_remove");

@@ -146,7 +146,7 @@ static void put_message(struct form *form, json_t *row, const char *name, const 
 {
     char field[FIELD_SIZE];
     field_name(field, direction, verdict, what);
-    page_put(form->page, row, name, json_string(policy_text_of(form->error, field)));
+    page_put(form->page, row, name, json_string(json_text_of(form->error, field)));
 }
 
 static void put_verdict(struct form *form, json_t *rows, const json_t *policy,
@@ -160,16 +160,16 @@ static void put_verdict(struct form *form, json_t *rows, const json_t *policy,
     page_put_text(page, row, "field", field);
     page_put_true(page, page_put_object(page, row, "is_verdict"), config_verdict_name(verdict));
     page_put(page, row, "can_clean", json_boolean(verdict != CONFIG_VERDICT_UNSCANNABLE));
-    page_put_true(page, page_put_object(page, row, "action"), policy_text_of(policy, "action"));
+    page_put_true(page, page_put_object(page, row, "action"), json_text_of(policy, "action"));
     page_put(page, row, "delivers",
-             json_boolean(strcmp(policy_text_of(policy, "then"), "deliver") == 0));
+             json_boolean(strcmp(json_text_of(policy, "then"), "deliver") == 0));
     page_put(page, row, "bypass",
              json_boolean(json_is_true(json_object_get(policy, "bypass_content"))));
     field_name(hours, direction, verdict, "_hours");
     if (json_is_integer(set))
         page_put_number(page, row, "hours", json_integer_value(set));
     else
-        page_put(page, row, "hours", json_string(policy_text_of(form->values, hours)));
+        page_put(page, row, "hours", json_string(json_text_of(form->values, hours)));
     put_message(form, row, "message", direction, verdict, "");
     put_message(form, row, "hours_message", direction, verdict, "_hours");
 }
@@ -181,7 +181,7 @@ void group_form_put(struct form *form, const json_t *group)
     const json_t *malware = json_object_get(group, "malware");
     if (!json_object_get(form->values, "members")) {
         list_join(json_object_get(group, "members"), "\n", &members);
-        form_set(form, "name", policy_text_of(group, "name"));
+        form_set(form, "name", json_text_of(group, "name"));
         form_set(form, "members", buffer_text(&members));
         buffer_free(&members);
     }

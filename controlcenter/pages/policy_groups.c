@@ -30,10 +30,10 @@ static void put_group(struct policy_draft *draft, json_t *rows, const json_t *gr
     struct page *page = &draft->page;
     const json_t *malware = json_object_get(group, "malware");
     json_t *row = page_add_object(page, rows);
-    page_put_text(page, row, "id", policy_text_of(group, "id"));
-    page_put_text(page, row, "name", policy_text_of(group, "name"));
+    page_put_text(page, row, "id", json_text_of(group, "id"));
+    page_put_text(page, row, "name", json_text_of(group, "name"));
     put_members(page, row, json_object_get(group, "members"));
-    policy_removal_put_count(page, row, draft->document, "groups", policy_text_of(group, "id"));
+    policy_removal_put_count(page, row, draft->document, "groups", json_text_of(group, "id"));
     page_put(page, row, "own_inbound",
              json_boolean(json_object_size(json_object_get(malware, "inbound")) > 0));
     page_put(page, row, "own_outbound",

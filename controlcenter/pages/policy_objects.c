@@ -25,19 +25,13 @@ json_t *policy_section(json_t *document, const char *section)
     return json_object_set_new(document, section, list) == 0 ? list : NULL;
 }
 
-const char *policy_text_of(const json_t *object, const char *member)
-{
-    const char *text = json_string_value(json_object_get(object, member));
-    return text ? text : "";
-}
-
 json_t *policy_find(const json_t *document, const char *section, const char *id, size_t *index)
 {
     json_t *object;
     size_t i;
     json_array_foreach(json_object_get(document, section), i, object)
     {
-        if (strcmp(policy_text_of(object, "id"), id) != 0)
+        if (strcmp(json_text_of(object, "id"), id) != 0)
             continue;
         if (index)
             *index = i;
@@ -67,7 +61,7 @@ static const char *premium_name(const char *section, const char *id)
 const char *policy_name_of(const json_t *document, const char *section, const char *id)
 {
     const json_t *object = policy_find(document, section, id, NULL);
-    return object ? policy_text_of(object, "name") : premium_name(section, id);
+    return object ? json_text_of(object, "name") : premium_name(section, id);
 }
 
 bool policy_name_is_taken(const json_t *document, const char *section, const char *name,
@@ -77,8 +71,8 @@ bool policy_name_is_taken(const json_t *document, const char *section, const cha
     size_t i;
     json_array_foreach(json_object_get(document, section), i, object)
     {
-        if (strcmp(policy_text_of(object, "name"), name) == 0 &&
-            strcmp(policy_text_of(object, "id"), id) != 0)
+        if (strcmp(json_text_of(object, "name"), name) == 0 &&
+            strcmp(json_text_of(object, "id"), id) != 0)
             return true;
     }
     return false;
@@ -124,7 +118,7 @@ void policy_hash(const json_t *object, char hash[POLICY_HASH_SIZE])
 
 static bool names(const json_t *object, const char *member, const char *id)
 {
-    return strcmp(policy_text_of(object, member), id) == 0;
+    return strcmp(json_text_of(object, member), id) == 0;
 }
 
 static bool is_in(const json_t *texts, const char *id)

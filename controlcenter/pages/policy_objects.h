@@ -4,6 +4,7 @@
 
 #include "common/buffer.h"
 #include "common/error.h"
+#include "common/json.h"
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -18,8 +19,6 @@ extern const char *const policy_sections[];
 
 /* The list of that name; made where it is missing. NULL only when memory ran out. Borrowed. */
 json_t *policy_section(json_t *document, const char *section);
-/* A member that is text; "" where it is missing. Borrowed. */
-const char *policy_text_of(const json_t *object, const char *member);
 /* The object of that identity; NULL where there is none. *index (may be NULL) is its place in the
  * list. Borrowed. */
 json_t *policy_find(const json_t *document, const char *section, const char *id, size_t *index);

@@ -47,7 +47,7 @@ void policy_options_put(struct page *page, json_t *row, const json_t *document, 
     options.rows = page_put_array(page, row, "options");
     json_array_foreach(json_object_get(document, section), i, object)
     {
-        add(&options, policy_text_of(object, "id"), policy_text_of(object, "name"));
+        add(&options, json_text_of(object, "id"), json_text_of(object, "name"));
     }
     page_put(page, row, "has_options", json_boolean(json_array_size(options.rows) > 0));
     options.rows = page_put_array(page, row, "premium_options");

@@ -62,7 +62,7 @@ static const char *group_of(const json_t *document, const char *address,
     json_array_foreach(json_object_get(document, "groups"), i, group)
     {
         if (has_person(group, address, directory_groups))
-            return policy_text_of(group, "id");
+            return json_text_of(group, "id");
     }
     return "default";
 }

@@ -69,7 +69,7 @@ void policy_place_words(struct page *page, const json_t *document, const struct 
     if (count > 0 && steps[0].index >= 0) {
         const json_t *object =
             json_array_get(json_object_get(document, steps[0].name), (size_t)steps[0].index);
-        page_put_text(page, json_array_get(rows, 0), "called", policy_text_of(object, "name"));
+        page_put_text(page, json_array_get(rows, 0), "called", json_text_of(object, "name"));
     }
     page_message(page, "policy_place", arguments, text);
 }

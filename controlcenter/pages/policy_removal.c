@@ -24,7 +24,7 @@ const json_t *policy_removal_put(struct policy_draft *draft, const char *section
         return NULL;
     }
     page_put_text(page, page->data, "id", id);
-    page_put_text(page, page->data, "name", policy_text_of(object, "name"));
+    page_put_text(page, page->data, "name", json_text_of(object, "name"));
     cleanup_json json_t *users = policy_users(draft->document, section, id);
     json_t *rows = page_put_array(page, page->data, "users");
     json_array_foreach(users, i, user)

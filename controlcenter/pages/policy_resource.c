@@ -126,7 +126,7 @@ json_t *resource_find_premium(const struct resource_kind *kind, const char *id)
     size_t i;
     json_array_foreach(array, i, object)
     {
-        if (strcmp(policy_text_of(object, "id"), id) == 0)
+        if (strcmp(json_text_of(object, "id"), id) == 0)
             return json_incref(object);
     }
     return NULL;

@@ -16,7 +16,7 @@
 void resource_add_word(struct buffer *text, const json_t *word)
 {
     json_int_t weight = json_integer_value(json_object_get(word, "weight"));
-    buffer_add_text(text, policy_text_of(word, "text"));
+    buffer_add_text(text, json_text_of(word, "text"));
     if (weight > 1)
         buffer_add_format(text, " | %" JSON_INTEGER_FORMAT, weight);
 }
@@ -46,7 +46,7 @@ static void put_array(struct form *form, const struct resource_field *field, con
 static void put_field(struct form *form, const struct resource_field *field, const json_t *object)
 {
     const json_t *value = json_object_get(object, field->name);
-    const char *text = policy_text_of(object, field->name);
+    const char *text = json_text_of(object, field->name);
     switch (field->input) {
     case RESOURCE_LINE:
     case RESOURCE_TEXT:
@@ -67,7 +67,7 @@ static void put_field(struct form *form, const struct resource_field *field, con
 
 void resource_form_put(struct form *form, const struct resource_kind *kind, const json_t *object)
 {
-    form_set(form, "name", policy_text_of(object, "name"));
+    form_set(form, "name", json_text_of(object, "name"));
     for (size_t i = 0; i < kind->field_count; i++)
         put_field(form, &kind->fields[i], object);
 }
@@ -189,9 +189,9 @@ static void check_filled(struct form *form, const struct resource_kind *kind, co
             form_refuse(form, "words", "resource_words_empty", NULL);
     } else {
         const char *needed = strcmp(kind->section, "patterns") == 0 ? "expression" : "text";
-        if (!*policy_text_of(object, needed))
+        if (!*json_text_of(object, needed))
             form_refuse(form, needed, "policy_text_missing", NULL);
-        if (strcmp(kind->section, "templates") == 0 && !*policy_text_of(object, "subject"))
+        if (strcmp(kind->section, "templates") == 0 && !*json_text_of(object, "subject"))
             form_refuse(form, "subject", "policy_text_missing", NULL);
     }
 }

@@ -32,7 +32,7 @@ static void put_kind(struct page *page, const struct resource_kind *kind)
 
 static const char *entry_text(const json_t *entry)
 {
-    return json_is_string(entry) ? json_string_value(entry) : policy_text_of(entry, "text");
+    return json_is_string(entry) ? json_string_value(entry) : json_text_of(entry, "text");
 }
 
 /* The first entries of arrays, the beginning of texts. */
@@ -44,7 +44,7 @@ static void add_summary(const struct resource_kind *kind, const json_t *object, 
         const json_t *value = json_object_get(object, field->name), *entry;
         if (field->input == RESOURCE_LINE || field->input == RESOURCE_TEXT) {
             if (text->length == 0)
-                buffer_add_text(text, policy_text_of(object, field->name));
+                buffer_add_text(text, json_text_of(object, field->name));
             continue;
         }
         if (json_is_object(value))
@@ -77,10 +77,10 @@ static void put_row(struct policy_draft *draft, json_t *rows, const struct resou
 {
     struct page *page = &draft->page;
     struct buffer summary = BUFFER_INIT;
-    const char *id = policy_text_of(object, "id");
+    const char *id = json_text_of(object, "id");
     json_t *row = page_add_object(page, rows);
     page_put_text(page, row, "id", id);
-    page_put_text(page, row, "name", policy_text_of(object, "name"));
+    page_put_text(page, row, "name", json_text_of(object, "name"));
     add_summary(kind, object, &summary);
     put_cut(page, row, "summary", buffer_text(&summary));
     buffer_free(&summary);
@@ -135,7 +135,7 @@ void page_policy_resource_premium(struct http_request *request, struct http_resp
     put_kind(&draft.page, kind);
     page_put_text(&draft.page, draft.page.data, "id", request->captures[0]);
     page_put_true(&draft.page, draft.page.data, "premium");
-    page_put_text(&draft.page, draft.page.data, "stored_name", policy_text_of(object, "name"));
+    page_put_text(&draft.page, draft.page.data, "stored_name", json_text_of(object, "name"));
     policy_draft_show(&draft, "policies/resource");
 }
 
@@ -152,7 +152,7 @@ static bool copy_premium(json_t *document, const void *argument, struct buffer *
     cleanup_json json_t *object = resource_find_premium(resource_of_path(path), place->id);
     if (!object)
         return error_set(error, ERROR_NOT_FOUND, place->id, "there is no such %s", place->word);
-    policy_copy_name(document, place->section, policy_text_of(object, "name"), &name);
+    policy_copy_name(document, place->section, json_text_of(object, "name"), &name);
     policy_new_id(buffer_text(&name), id);
     bool ok = json_object_set_new(object, "id", json_string(id)) == 0 &&
               json_object_set_new(object, "name", json_string(buffer_text(&name))) == 0 &&

@@ -76,7 +76,7 @@ static void put_reference(struct page *page, json_t *data, const json_t *documen
 
 static void put_text(struct page *page, json_t *data, const json_t *object, const char *member)
 {
-    const char *text = policy_text_of(object, member);
+    const char *text = json_text_of(object, member);
     page_put(page, data, member, json_string(*text ? text : INCOMPLETE));
 }
 
@@ -132,7 +132,7 @@ static void put_operation(struct page *page, json_t *data, const json_t *documen
                           const json_t *condition, const char *operation)
 {
     const json_t *values = json_object_get(condition, "values");
-    const char *id = policy_text_of(condition, "id");
+    const char *id = json_text_of(condition, "id");
     bool domains = false;
     if (strcmp(operation, "dictionary") == 0)
         put_reference(page, data, document, "dictionaries", id);
@@ -143,7 +143,7 @@ static void put_operation(struct page *page, json_t *data, const json_t *documen
     else if (strcmp(operation, "address") == 0)
         domains = put_addresses(page, data, values);
     else if (is_number(operation))
-        put_number(page, data, policy_text_of(condition, "field"),
+        put_number(page, data, json_text_of(condition, "field"),
                    json_object_get(condition, "number"));
     else
         put_values(page, data, "values", values);
@@ -156,15 +156,15 @@ static void put_words_of_values(struct page *page, json_t *data)
     size_t i;
     json_array_foreach(json_object_get(data, "values"), i, item)
     {
-        page_put_true(page, page_put_object(page, item, "word"), policy_text_of(item, "text"));
+        page_put_true(page, page_put_object(page, item, "word"), json_text_of(item, "text"));
     }
 }
 
 void policy_condition_words(struct page *page, const json_t *document, const json_t *condition,
                             struct buffer *text)
 {
-    const char *field = policy_text_of(condition, "field");
-    const char *operation = policy_text_of(condition, "op");
+    const char *field = json_text_of(condition, "field");
+    const char *operation = json_text_of(condition, "op");
     bool negated = json_is_true(json_object_get(condition, "not"));
     int64_t at_least = json_integer_value(json_object_get(condition, "at_least"));
     cleanup_json json_t *data = json_object();
@@ -178,7 +178,7 @@ void policy_condition_words(struct page *page, const json_t *document, const jso
              json_boolean(json_is_true(json_object_get(condition, "match_case"))));
     if (at_least > 1)
         page_put_count(page, data, "at_least", at_least);
-    const char *header = policy_text_of(condition, "name");
+    const char *header = json_text_of(condition, "name");
     page_put(page, data, "header", json_string(*header ? header : INCOMPLETE));
     put_operation(page, data, document, condition, operation);
     if (strcmp(field, "verdict") == 0 || strcmp(field, "direction") == 0 ||
@@ -208,7 +208,7 @@ static void put_notified(struct page *page, json_t *data, const json_t *to)
     json_array_foreach(json_object_get(data, "values"), i, item)
     {
         page_put(page, item, "is_address",
-                 json_boolean(strchr(policy_text_of(item, "text"), '@') != NULL));
+                 json_boolean(strchr(json_text_of(item, "text"), '@') != NULL));
     }
 }
 
@@ -216,19 +216,19 @@ void policy_action_words(struct page *page, const json_t *document, const json_t
                          struct buffer *text)
 {
     static const char *const texts[] = {"value", "address", "host"};
-    const char *kind = policy_text_of(action, "action");
+    const char *kind = json_text_of(action, "action");
     cleanup_json json_t *data = json_object();
     page_put_true(page, page_put_object(page, data, "action"), kind);
-    page_put_true(page, page_put_object(page, data, "place"), policy_text_of(action, "place"));
-    page_put_true(page, page_put_object(page, data, "which"), policy_text_of(action, "which"));
-    page_put_text(page, data, "text", policy_text_of(action, "text"));
-    page_put(page, data, "header", json_string(policy_text_of(action, "name")));
+    page_put_true(page, page_put_object(page, data, "place"), json_text_of(action, "place"));
+    page_put_true(page, page_put_object(page, data, "which"), json_text_of(action, "which"));
+    page_put_text(page, data, "text", json_text_of(action, "text"));
+    page_put(page, data, "header", json_string(json_text_of(action, "name")));
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         put_text(page, data, action, texts[i]);
     for (size_t i = 0; i < sizeof action_references / sizeof *action_references; i++)
         if (strcmp(action_references[i].action, kind) == 0)
             put_reference(page, data, document, action_references[i].section,
-                          policy_text_of(action, action_references[i].member));
+                          json_text_of(action, action_references[i].member));
     if (strcmp(kind, "notify") == 0)
         put_notified(page, data, json_object_get(action, "to"));
     policy_words(page, "policies/words/action.txt", data, text);
@@ -297,8 +297,8 @@ void policy_filter_words(struct page *page, const json_t *document, const json_t
     page_put(page, data, "inbound_only", json_boolean(inbound && !outbound));
     page_put(page, data, "outbound_only", json_boolean(outbound && !inbound));
     page_put(page, data, "both", json_boolean(outbound == inbound));
-    page_put(page, data, "any", json_boolean(strcmp(policy_text_of(filter, "match"), "any") == 0));
-    page_put(page, data, "stop", json_boolean(strcmp(policy_text_of(filter, "then"), "stop") == 0));
+    page_put(page, data, "any", json_boolean(strcmp(json_text_of(filter, "match"), "any") == 0));
+    page_put(page, data, "stop", json_boolean(strcmp(json_text_of(filter, "then"), "stop") == 0));
     put_groups(page, data, document, filter);
     put_elements(page, data, document, filter, "conditions", policy_condition_words);
     put_elements(page, data, document, filter, "actions", policy_action_words);

@@ -34,12 +34,12 @@ static void put_outcome(struct page *page, json_t *row, const json_t *document,
 {
     const json_t *element;
     size_t i;
-    page_put_word(page, row, "disposition", policy_text_of(outcome, "disposition"), dispositions);
-    page_put_text(page, row, "reply", policy_text_of(outcome, "text"));
+    page_put_word(page, row, "disposition", json_text_of(outcome, "disposition"), dispositions);
+    page_put_text(page, row, "reply", json_text_of(outcome, "text"));
     page_put_text(page, row, "decided_by",
-                  policy_name_of(document, "filters", policy_text_of(outcome, "decided_by")));
+                  policy_name_of(document, "filters", json_text_of(outcome, "decided_by")));
     page_put(page, row, "rewritten", json_boolean(json_object_get(outcome, "body") != NULL));
-    page_put_text(page, row, "header", policy_text_of(outcome, "header"));
+    page_put_text(page, row, "header", json_text_of(outcome, "header"));
     json_t *actions = page_put_array(page, row, "outcome_actions");
     json_array_foreach(json_object_get(outcome, "actions"), i, element)
     {
@@ -78,7 +78,7 @@ static void put_traces(struct page *page, json_t *row, const json_t *document, c
     size_t i;
     json_array_foreach(traces, i, trace)
     {
-        const char *id = policy_text_of(trace, "filter");
+        const char *id = json_text_of(trace, "filter");
         if (json_integer_value(json_object_get(trace, "recipient")) != (json_int_t)recipient)
             continue;
         json_t *rule = page_add_object(page, rows);
@@ -94,10 +94,10 @@ static void put_recipient(struct page *page, json_t *rows, const json_t *documen
                           const json_t *person, const json_t *reply, size_t index)
 {
     const json_t *answer = json_object_get(reply, "answer"), *outcome;
-    const char *group = policy_text_of(person, "group");
+    const char *group = json_text_of(person, "group");
     json_t *row = page_add_object(page, rows);
     size_t i;
-    page_put_text(page, row, "address", policy_text_of(person, "address"));
+    page_put_text(page, row, "address", json_text_of(person, "address"));
     page_put(page, row, "group_name", json_string(policy_name_of(document, "groups", group)));
     json_array_foreach(json_object_get(answer, "outcomes"), i, outcome)
     {
@@ -113,9 +113,9 @@ void policy_trial_put(struct page *page, const json_t *document, const json_t *e
     const json_t *result = json_object_get(reply, "result"), *person;
     json_t *trial = page_put_object(page, page->data, "trial");
     size_t i;
-    page_put_word(page, trial, "verdict", policy_text_of(result, "verdict"), page_verdicts);
-    page_put_text(page, trial, "subject", policy_text_of(result, "subject"));
-    page_put_text(page, trial, "problem", policy_text_of(reply, "problem"));
+    page_put_word(page, trial, "verdict", json_text_of(result, "verdict"), page_verdicts);
+    page_put_text(page, trial, "subject", json_text_of(result, "subject"));
+    page_put_text(page, trial, "problem", json_text_of(reply, "problem"));
     json_t *rows = page_put_array(page, trial, "people");
     json_array_foreach(json_object_get(envelope, "recipients"), i, person)
     {

@@ -3,6 +3,7 @@
 
 #include "common/buffer.h"
 #include "common/cleanup.h"
+#include "common/json.h"
 #include "common/timestamp.h"
 
 #include <string.h>
@@ -37,15 +38,9 @@ struct entry {
     char *recipients, *filters, *finds; /* JSON */
 };
 
-static const char *text_of(const json_t *from, const char *name)
-{
-    const char *text = json_string_value(json_object_get(from, name));
-    return text ? text : "";
-}
-
 static void take_text(const json_t *info, const char *name, char *to, size_t size)
 {
-    store_clean(to, size, text_of(info, name));
+    store_clean(to, size, json_text_of(info, name));
 }
 
 static int64_t take_time(const json_t *info)
@@ -129,7 +124,7 @@ static bool write_json(json_t *value, char **text, struct error *error)
 
 static bool read_info(const json_t *info, struct entry *entry, struct error *error)
 {
-    if (!store_uuid(text_of(info, "message"), entry->message_id))
+    if (!store_uuid(json_text_of(info, "message"), entry->message_id))
         *entry->message_id = '\0';
     take_text(info, "folder", entry->folder, sizeof(entry->folder));
     if (!*entry->folder)

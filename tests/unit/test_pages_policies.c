@@ -25,8 +25,8 @@ static void id_of(struct console *console, const char *section, const char *name
     id[0] = '\0';
     json_array_foreach(json_object_get(draft, section), i, object)
     {
-        if (strcmp(policy_text_of(object, "name"), name) == 0)
-            snprintf(id, 65, "%s", policy_text_of(object, "id"));
+        if (strcmp(json_text_of(object, "name"), name) == 0)
+            snprintf(id, 65, "%s", json_text_of(object, "id"));
     }
     json_decref(draft);
     if (!*id)
@@ -68,7 +68,7 @@ static void a_filter_is_kept_in_the_draft_and_read_in_plain_words(void **state)
     assert_shows(console, "1 change is not in force yet.");
     json_t *draft = draft_of(console);
     json_t *filter = json_array_get(json_object_get(draft, "filters"), 0);
-    assert_string_equal(policy_text_of(filter, "name"), "Payroll");
+    assert_string_equal(json_text_of(filter, "name"), "Payroll");
     assert_int_equal(json_array_size(json_object_get(filter, "conditions")), 1);
     json_decref(draft);
 }
@@ -154,8 +154,8 @@ static void filters_change_places_and_are_switched_copied_and_removed(void **sta
     act(console, "Second", "/move", "direction=up");
     assert_leads_to(console, "/policies/filters?done=moved");
     json_t *draft = draft_of(console);
-    assert_string_equal(
-        policy_text_of(json_array_get(json_object_get(draft, "filters"), 0), "name"), "Second");
+    assert_string_equal(json_text_of(json_array_get(json_object_get(draft, "filters"), 0), "name"),
+                        "Second");
     json_decref(draft);
     act(console, "Second", "/move", "before=");
     id_of(console, "filters", "Second", id);
