@@ -8,15 +8,6 @@
 #include <sodium.h>
 #include <stdlib.h>
 
-static bool read_id(const json_t *request, struct message_id *id, struct error *error)
-{
-    const char *text;
-    if (!json_get_text(request, NULL, "id", MESSAGE_ID_TEXT_SIZE, &text, error))
-        return false;
-    return message_id_parse(text, id) ||
-           error_set(error, ERROR_INVALID, "id", "must be the id of a message");
-}
-
 static bool out_of_memory(struct error *error)
 {
     return error_set(error, ERROR_INTERNAL, NULL, "out of memory");
@@ -124,7 +115,7 @@ bool control_handover_content(const struct mta *mta, const json_t *request, stru
     struct message_id id;
     int64_t offset, length;
     struct buffer part = BUFFER_INIT;
-    if (!read_id(request, &id, error) ||
+    if (!control_read_id(request, &id, error) ||
         !json_get_integer(request, NULL, "offset", 0, INT64_MAX, &offset, error) ||
         !json_get_integer(request, NULL, "length", 1, CONTROL_HANDOVER_CONTENT_BYTES, &length,
                           error))
@@ -156,7 +147,7 @@ bool control_handover_done(const struct mta *mta, const json_t *request, struct 
                            struct error *error)
 {
     struct message_id id;
-    if (!read_id(request, &id, error))
+    if (!control_read_id(request, &id, error))
         return false;
     struct queue_message *message = queue_find(mta->queue, &id);
     if (message && message->state != QUEUE_TO_BE_HANDED_OVER)

@@ -18,6 +18,15 @@ static json_int_t disk_free_bytes(const char *path)
     return (json_int_t)(status.f_bavail * status.f_frsize);
 }
 
+bool control_read_id(const json_t *request, struct message_id *id, struct error *error)
+{
+    const char *text;
+    if (!json_get_text(request, NULL, "id", MESSAGE_ID_TEXT_SIZE, &text, error))
+        return false;
+    return message_id_parse(text, id) ||
+           error_set(error, ERROR_INVALID, "id", "must be the id of a message");
+}
+
 bool control_status(const struct mta *mta, struct buffer *out, struct error *error)
 {
     struct queue_log *log = queue_log_of(mta->queue);

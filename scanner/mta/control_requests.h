@@ -1,8 +1,9 @@
-/* What each request on run/mta.sock does. Private to control.c. */
+/* What each request on run/mta.sock does. Private to control.c and what carries requests out. */
 #ifndef GATEHOUSE_SCANNER_MTA_CONTROL_REQUESTS_H
 #define GATEHOUSE_SCANNER_MTA_CONTROL_REQUESTS_H
 
 #include "common/buffer.h"
+#include "common/message_id.h"
 #include "scanner/mta/control.h"
 
 #define CONTROL_EVENTS_MOST 10000
@@ -14,6 +15,9 @@ struct control_events {
     size_t most;
     int64_t until; /* monotonic milliseconds: the answer is due, with events or without */
 };
+
+/* Reads "id", which must be that of a message. */
+bool control_read_id(const json_t *request, struct message_id *id, struct error *error);
 
 /* Each writes the reply's JSON text to `out`, or returns false with *error. */
 bool control_status(const struct mta *mta, struct buffer *out, struct error *error);

@@ -6,6 +6,7 @@
 #include "common/timestamp.h"
 #include "common/utf8.h"
 #include "scanner/mta/audit_event.h"
+#include "scanner/mta/control_requests.h"
 #include "scanner/mta/destination.h"
 #include "scanner/mta/queue.h"
 #include "scanner/mta/smtp_receive.h"
@@ -273,15 +274,6 @@ static bool read_envelope(struct upload *upload, const json_t *request, struct e
 
 /* --- begin --- */
 
-static bool read_id(const json_t *request, struct message_id *id, struct error *error)
-{
-    const char *text;
-    if (!json_get_text(request, NULL, "id", MESSAGE_ID_TEXT_SIZE, &text, error))
-        return false;
-    return message_id_parse(text, id) ||
-           error_set(error, ERROR_INVALID, "id", "must be the id of a message");
-}
-
 static bool is_known(const struct submissions *submissions, const struct message_id *id)
 {
     struct queue *queue = submissions->mta->queue;
@@ -325,7 +317,7 @@ bool submission_begin(struct submissions *submissions, const json_t *request, st
                       struct error *error)
 {
     struct message_id id;
-    if (!read_id(request, &id, error))
+    if (!control_read_id(request, &id, error))
         return false;
     if (is_known(submissions, &id))
         return buffer_add_text(out, "{\"ok\":true,\"known\":true}");
@@ -398,7 +390,7 @@ bool submission_data(struct submissions *submissions, const json_t *request, str
     struct message_id id;
     int64_t offset;
     struct buffer data = BUFFER_INIT;
-    if (!read_id(request, &id, error) ||
+    if (!control_read_id(request, &id, error) ||
         !json_get_integer(request, NULL, "offset", 0, INT64_MAX, &offset, error))
         return false;
     struct upload *upload = find_upload(submissions, &id);
@@ -477,7 +469,7 @@ bool submission_end(struct submissions *submissions, const json_t *request, bool
 {
     struct message_id id;
     int64_t size;
-    if (!read_id(request, &id, error) ||
+    if (!control_read_id(request, &id, error) ||
         !json_get_integer(request, NULL, "size", 0, INT64_MAX, &size, error))
         return false;
     *known = is_known(submissions, &id);
