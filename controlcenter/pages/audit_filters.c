@@ -16,11 +16,6 @@ static const char *text_of(const json_t *from, const char *name)
     return json_string_value(json_object_get(from, name));
 }
 
-static void copy_text(struct page *page, json_t *to, const json_t *from, const char *name)
-{
-    page_put_text(page, to, name, text_of(from, name));
-}
-
 /* The addresses of the recipients whose indices `from` has. */
 static void put_addresses(struct page *page, json_t *to, const json_t *from,
                           const json_t *recipients)
@@ -32,7 +27,7 @@ static void put_addresses(struct page *page, json_t *to, const json_t *from,
     {
         const json_t *recipient = json_array_get(recipients, (size_t)json_integer_value(value));
         if (index < ADDRESSES_SHOWN && text_of(recipient, "address"))
-            copy_text(page, page_add_object(page, rows), recipient, "address");
+            page_copy_text(page, page_add_object(page, rows), recipient, "address");
     }
 }
 
@@ -48,7 +43,7 @@ static void put_names(struct page *page, json_t *to, const json_t *outcome)
             break;
         json_t *row = page_add_object(page, rows);
         const char *id = text_of(filter, "id");
-        copy_text(page, row, filter, "name");
+        page_copy_text(page, row, filter, "name");
         if (decided && id && strcmp(decided, id) == 0)
             page_put_true(page, row, "decided");
     }
@@ -94,7 +89,7 @@ static void put_finds(struct page *page, json_t *to, const json_t *event)
             break;
         json_t *row = page_add_object(page, rows);
         for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
-            copy_text(page, row, find, texts[i]);
+            page_copy_text(page, row, find, texts[i]);
     }
     page_put(page, to, "has_finds", json_boolean(json_array_size(rows) > 0));
 }
@@ -108,7 +103,7 @@ static void put_notifications(struct page *page, json_t *to, const json_t *event
     {
         json_t *row = page_add_object(page, rows);
         json_t *names = page_put_array(page, row, "to");
-        copy_text(page, row, notify, "template");
+        page_copy_text(page, row, notify, "template");
         json_array_foreach(json_object_get(notify, "to"), i, who)
         {
             page_put_text(page, page_add_object(page, names), "who", json_string_value(who));
@@ -119,7 +114,7 @@ static void put_notifications(struct page *page, json_t *to, const json_t *event
 
 void audit_filters_put(struct page *page, json_t *to, const json_t *event, const json_t *recipients)
 {
-    copy_text(page, to, event, "problem");
+    page_copy_text(page, to, event, "problem");
     put_outcomes(page, to, event, recipients);
     put_finds(page, to, event);
     put_notifications(page, to, event);
@@ -127,8 +122,8 @@ void audit_filters_put(struct page *page, json_t *to, const json_t *event, const
 
 void audit_incident_put(struct page *page, json_t *to, const json_t *event)
 {
-    copy_text(page, to, event, "folder_name");
-    copy_text(page, to, event, "copy");
+    page_copy_text(page, to, event, "folder_name");
+    page_copy_text(page, to, event, "copy");
     if (json_is_true(json_object_get(event, "quarantine")))
         page_put_true(page, to, "quarantine");
 }

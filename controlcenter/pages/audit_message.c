@@ -27,11 +27,6 @@ static const char *text_of(const json_t *from, const char *name)
     return json_string_value(json_object_get(from, name));
 }
 
-static void copy_text(struct page *page, json_t *to, const json_t *from, const char *name)
-{
-    page_put_text(page, to, name, text_of(from, name));
-}
-
 static void copy_count(struct page *page, json_t *to, const json_t *from, const char *name)
 {
     const json_t *value = json_object_get(from, name);
@@ -84,8 +79,8 @@ static void put_threats(struct page *page, json_t *to, const json_t *from)
         if (index >= THREATS_SHOWN)
             break;
         json_t *row = page_add_object(page, rows);
-        copy_text(page, row, threat, "name");
-        copy_text(page, row, threat, "part");
+        page_copy_text(page, row, threat, "name");
+        page_copy_text(page, row, threat, "part");
         const char *verdict = text_of(threat, "verdict");
         page_put(page, row, "has_verdict", json_boolean(verdict && *verdict));
         page_put_word(page, row, "verdict", verdict, page_verdicts);
@@ -102,7 +97,7 @@ static void put_summary(struct page *page, const json_t *message)
                                         "policy", "detail",       "reply"};
     json_t *to = page_put_object(page, page->data, "message");
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
-        copy_text(page, to, message, texts[i]);
+        page_copy_text(page, to, message, texts[i]);
     copy_time(page, to, message, "at");
     copy_port(page, to, message, "peer_port");
     copy_count(page, to, message, "parts");
@@ -127,12 +122,12 @@ static void put_recipients(struct page *page, const json_t *recipients)
     json_array_foreach((json_t *)recipients, index, recipient)
     {
         json_t *row = page_add_object(page, rows);
-        copy_text(page, row, recipient, "address");
-        copy_text(page, row, recipient, "host");
-        copy_text(page, row, recipient, "ip");
+        page_copy_text(page, row, recipient, "address");
+        page_copy_text(page, row, recipient, "host");
+        page_copy_text(page, row, recipient, "ip");
         copy_port(page, row, recipient, "port");
-        copy_text(page, row, recipient, "reply");
-        copy_text(page, row, recipient, "dsn");
+        page_copy_text(page, row, recipient, "reply");
+        page_copy_text(page, row, recipient, "dsn");
         copy_count(page, row, recipient, "attempts");
         copy_time(page, row, recipient, "changed_at");
         copy_time(page, row, recipient, "next_attempt");
@@ -197,8 +192,8 @@ static void put_event_members(struct page *page, json_t *to, const json_t *event
         "policy",  "address", "host",          "ip",      "dsn",   "subject", "message_id",
         "from",    "route",   "administrator", "security"};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
-        copy_text(page, to, event, texts[i]);
-    copy_text(page, to, event, "user");
+        page_copy_text(page, to, event, texts[i]);
+    page_copy_text(page, to, event, "user");
     copy_port(page, to, event, "peer_port");
     copy_port(page, to, event, "port");
     copy_count(page, to, event, "attempt");

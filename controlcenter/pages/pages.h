@@ -70,6 +70,8 @@ void page_put(struct page *page, json_t *object, const char *name, json_t *value
 void page_put_true(struct page *page, json_t *object, const char *name);
 /* NULL and "" leave the member out. */
 void page_put_text(struct page *page, json_t *object, const char *name, const char *text);
+/* The text that `from` has as its member of that name. */
+void page_copy_text(struct page *page, json_t *object, const json_t *from, const char *name);
 /* Text, so that a section sees "0" as something: "12,345". */
 void page_put_count(struct page *page, json_t *object, const char *name, int64_t count);
 /* The same without commas, for what is a name more than a quantity: a version, a process. */

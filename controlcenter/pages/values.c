@@ -12,10 +12,9 @@
 const char *const page_verdicts[] = {
     "clean",       "virus", "worm", "spyware", "suspicious_attachment", "encrypted_attachment",
     "unscannable", NULL};
-const char *const page_states[] = {"to be scanned", "quarantined", "queued",  "delivered",
-                                   "deferred",      "failed",      "bounced", "deleted",
-                                   "rejected",      "refused",     "aborted", "held",
-                                   "moved",         NULL};
+const char *const page_states[] = {
+    "to be scanned", "quarantined", "queued",  "delivered", "deferred", "failed", "bounced",
+    "deleted",       "rejected",    "refused", "aborted",   "held",     "moved",  NULL};
 
 void page_put(struct page *page, json_t *object, const char *name, json_t *value)
 {
@@ -32,6 +31,11 @@ void page_put_text(struct page *page, json_t *object, const char *name, const ch
 {
     if (text && *text)
         page_put(page, object, name, json_string(text));
+}
+
+void page_copy_text(struct page *page, json_t *object, const json_t *from, const char *name)
+{
+    page_put_text(page, object, name, json_string_value(json_object_get(from, name)));
 }
 
 void page_put_count(struct page *page, json_t *object, const char *name, int64_t count)
