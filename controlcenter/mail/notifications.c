@@ -146,18 +146,34 @@ static void add_address(struct addresses *addresses, const char *address)
     addresses->items[addresses->count++] = address;
 }
 
+static json_int_t index_of(const json_t *recipient)
+{
+    return json_integer_value(json_object_get(recipient, "index"));
+}
+
+/* They stand in the order of their indices; some of them may be unknown. */
+static const json_t *find_recipient(const json_t *recipients, json_int_t wanted)
+{
+    const json_t *recipient = json_array_get(recipients, (size_t)wanted);
+    size_t i;
+    if (recipient && index_of(recipient) == wanted)
+        return recipient;
+    json_array_foreach((json_t *)recipients, i, recipient)
+    {
+        if (index_of(recipient) == wanted)
+            return recipient;
+    }
+    return NULL;
+}
+
 static void add_recipients(const struct sending *sending, struct addresses *addresses)
 {
-    const json_t *recipients = json_object_get(sending->message, "recipients"), *recipient, *wanted;
-    size_t i, k;
+    const json_t *recipients = json_object_get(sending->message, "recipients"), *wanted;
+    size_t i;
     json_array_foreach(sending->notification->recipients, i, wanted)
     {
-        json_array_foreach((json_t *)recipients, k, recipient)
-        {
-            if (json_integer_value(json_object_get(recipient, "index")) ==
-                json_integer_value(wanted))
-                add_address(addresses, json_text_of(recipient, "address"));
-        }
+        add_address(addresses, json_text_of(find_recipient(recipients, json_integer_value(wanted)),
+                                            "address"));
     }
 }
 
